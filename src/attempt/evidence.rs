@@ -1,0 +1,102 @@
+//! The signals that an attempt has verified, kept for ever: dedupe memory, support timeline and
+//! audit trail in one.
+
+use super::ids::{Digest, Position, SignalId, Timestamp};
+use super::signal::{EventName, NewsName, Signal};
+use super::verdict::{Stale, Verdict};
+use super::words::SourceKind;
+use std::sync::Arc;
+
+/// Distinct signals that an attempt keeps. A real one has 3 to 15; a record of 256 stays below
+/// 40 KB, far inside what a topic or a frame takes. What comes after is set aside as
+/// `evidence_full`, but for the first completion and for the decision that ends a review.
+pub const EVIDENCE_MAX: usize = 256;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub kind: SourceKind,
+    pub id: SignalId,
+    pub name: EventName,
+    pub provider_at: Option<Timestamp>,
+    pub received_at: Timestamp,
+    pub position: Position,
+    pub digest: Digest,
+    pub verdict: Verdict,
+}
+
+/// Shared, because a step hands the next attempt back as a value and most steps append once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    entries: Arc<Vec<Entry>>,
+}
+
+/// What the evidence already knows of a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    No,
+    /// The very same bytes: a duplicate.
+    Same,
+    /// Known only from a delivery that was out of time; a timely one says it properly.
+    OutOfTimeOnly {
+        index: usize,
+    },
+    /// The same id with other bytes.
+    Conflicting,
+}
+
+impl Evidence {
+    pub fn from_entries(entries: Vec<Entry>) -> Self {
+        Self { entries: Arc::new(entries) }
+    }
+
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.entries.len() >= EVIDENCE_MAX
+    }
+
+    pub fn has_completion(&self) -> bool {
+        self.entries.iter().any(|entry| entry.name == EventName::Known(NewsName::Completed))
+    }
+
+    pub fn knows(&self, signal: &Signal) -> Known {
+        let kind = signal.source.kind();
+        let found = self.entries.iter().position(|e| e.id == signal.id && e.kind == kind);
+        match found {
+            None => Known::No,
+            Some(index) => {
+                let entry = &self.entries[index];
+                if entry.digest != signal.digest {
+                    Known::Conflicting
+                } else if entry.verdict == Verdict::Stale(Stale::OutOfTime) {
+                    Known::OutOfTimeOnly { index }
+                } else {
+                    Known::Same
+                }
+            }
+        }
+    }
+
+    /// With one more entry; in place of an out-of-time one where `replacing` says so.
+    pub fn with(&self, signal: &Signal, verdict: Verdict, replacing: Option<usize>) -> Self {
+        let entry = Entry {
+            kind: signal.source.kind(),
+            id: signal.id.clone(),
+            name: signal.news.name(),
+            provider_at: signal.provider_at,
+            received_at: signal.received_at,
+            position: signal.position,
+            digest: signal.digest,
+            verdict,
+        };
+        let mut entries = Vec::with_capacity(self.entries.len() + 1);
+        entries.extend(self.entries.iter().cloned());
+        match replacing {
+            Some(index) => entries[index] = entry,
+            None => entries.push(entry),
+        }
+        Self { entries: Arc::new(entries) }
+    }
+}

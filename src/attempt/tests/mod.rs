@@ -1,0 +1,1 @@
+//! Stories of single attempts, then every history that is short enough to try.

@@ -1,0 +1,20 @@
+//! Tidegate: turns signed payment webhooks into exactly one fulfillment per attempt.
+//!
+//! Imports point down only; `tests/tidy.rs` holds every folder to its row.
+//!
+//! | folder     | layer | what it does                                                     |
+//! |------------|-------|------------------------------------------------------------------|
+//! | `attempt`  | L0    | decides what a signal means; pure                                |
+//! | `webhook`  | L0    | bytes to verified events; pure                                   |
+//! | `wire`     | L1    | stored and published forms, versioned                            |
+//! | `ports`    | L1    | Journal, View, Clock: what the engines must promise              |
+//! | `lane`     | L1    | proving, routing, batching, trailers; pure                       |
+//! | `adapters` | L2    | the embedded engine behind the ports                             |
+//! | `actors`   | L3    | who runs when: the lane's driver, one actor per live attempt     |
+//! | `http`     | L3    | the three listeners                                              |
+//! | `audit`    | L3    | recomputes the fold from the journal and proves the invariants   |
+//! | `cli`      | L4    | the only place that joins everything                             |
+//!
+//! Start reading at [`attempt::Attempt::step`].
+
+pub mod attempt;
