@@ -18,3 +18,4 @@
 //! Start reading at [`attempt::Attempt::step`].
 
 pub mod attempt;
+pub mod webhook;

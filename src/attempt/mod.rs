@@ -46,7 +46,6 @@ pub use words::{Flow, Mode, ProofKind, SourceKind};
 
 use std::sync::Arc;
 use transition::Transition;
-pub(crate) use words::words;
 
 /// One customer's one try at one flow, with everything it was ever told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -166,6 +166,9 @@ pub struct Facts {
     /// `user_reference` as 0Gate echoed it.
     pub reference: Option<Arc<str>>,
     pub mode: Option<Mode>,
+    /// Something was said about the money that could not be read. A completion that says it is
+    /// for a person: what cannot be read cannot agree.
+    pub unreadable: bool,
 }
 
 /// What the attempt is about.

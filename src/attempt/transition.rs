@@ -334,6 +334,9 @@ impl Attempt {
         if out_of_time(signal) && policy.gate == GateClient::Absent {
             return Some(ReviewCause::OutOfTime);
         }
+        if signal.facts.unreadable {
+            return Some(ReviewCause::UnreadableTerms);
+        }
         if !agree(&self.terms.amount, &said.amount, |ours, theirs| ours == theirs) {
             return Some(ReviewCause::AmountMismatch);
         }

@@ -71,6 +71,7 @@ words! {
         OutOfTime = "out_of_time",
         ForeignSession = "foreign_session",
         NoSession = "no_session",
+        UnreadableTerms = "unreadable_terms",
     }
 }
 

@@ -1,0 +1,235 @@
+//! The provider's envelope, read from signed bytes without copying them.
+//!
+//! Only what an attempt decides by is looked at. A field that we do not know is skipped; a fact of
+//! a form that we cannot read is kept as [`Fact::Unreadable`], because a completion whose amount
+//! cannot be read must go before a person rather than count as silent about it.
+
+use crate::attempt::{ID_BYTES_MAX, Timestamp};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    #[error("the body is not JSON of the expected shape")]
+    NotAnEnvelope,
+    #[error("the event has no usable {0}")]
+    Unusable(&'static str),
+}
+
+/// An authentic event, borrowing from its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    pub id: Cow<'a, str>,
+    pub kind: EventType<'a>,
+    pub created_at: Timestamp,
+    pub data: SessionData<'a>,
+}
+
+/// The catalogue. A type that we do not know is a value, because the provider may add one any day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventType<'a> {
+    SessionCreated,
+    SessionProcessing,
+    SessionCompleted,
+    SessionFailed,
+    SessionExpired,
+    SessionCancelled,
+    KycRequired,
+    Test,
+    Unknown(Cow<'a, str>),
+}
+
+impl EventType<'_> {
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::SessionCreated => "gate_session.created",
+            Self::SessionProcessing => "gate_session.processing",
+            Self::SessionCompleted => "gate_session.completed",
+            Self::SessionFailed => "gate_session.failed",
+            Self::SessionExpired => "gate_session.expired",
+            Self::SessionCancelled => "gate_session.cancelled",
+            Self::KycRequired => "kyc.required",
+            Self::Test => "webhook.test",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+impl<'a> From<Cow<'a, str>> for EventType<'a> {
+    fn from(name: Cow<'a, str>) -> Self {
+        match name.as_ref() {
+            "gate_session.created" => Self::SessionCreated,
+            "gate_session.processing" => Self::SessionProcessing,
+            "gate_session.completed" => Self::SessionCompleted,
+            "gate_session.failed" => Self::SessionFailed,
+            "gate_session.expired" => Self::SessionExpired,
+            "gate_session.cancelled" => Self::SessionCancelled,
+            "kyc.required" => Self::KycRequired,
+            "webhook.test" => Self::Test,
+            _new => Self::Unknown(name),
+        }
+    }
+}
+
+/// One field that may be missing, a text, or something else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fact<'a> {
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    Unreadable,
+}
+
+impl Fact<'_> {
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+}
+
+/// What `data` says, as far as we decide by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct SessionData<'a> {
+    #[serde(borrow, default)]
+    pub id: Fact<'a>,
+    /// Where an event about something else than a session names one (`kyc.required`).
+    #[serde(borrow, default)]
+    pub session_id: Fact<'a>,
+    #[serde(borrow, default)]
+    pub user_reference: Fact<'a>,
+    #[serde(borrow, default)]
+    pub mode: Fact<'a>,
+    #[serde(borrow, default)]
+    pub flow: Fact<'a>,
+    #[serde(borrow, default)]
+    pub amount: Fact<'a>,
+    #[serde(borrow, default)]
+    pub currency: Fact<'a>,
+    #[serde(borrow, default)]
+    pub target_token: Fact<'a>,
+    #[serde(borrow, default)]
+    pub target_network: Fact<'a>,
+    #[serde(borrow, default)]
+    pub tx_refid: Fact<'a>,
+    #[serde(borrow, default)]
+    pub failure_reason: Fact<'a>,
+}
+
+#[derive(serde::Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    id: Fact<'a>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Fact<'a>,
+    #[serde(default)]
+    created_at: Option<i64>,
+    #[serde(borrow, default)]
+    data: Option<SessionData<'a>>,
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let envelope: Envelope<'a> =
+            serde_json::from_slice(body).map_err(|_| EnvelopeError::NotAnEnvelope)?;
+        let id = usable(envelope.id, "id")?;
+        let kind = usable(envelope.kind, "type")?;
+        let created_at = envelope
+            .created_at
+            .filter(|seconds| (0..=SECONDS_MAX).contains(seconds))
+            .ok_or(EnvelopeError::Unusable("created_at"))?;
+        Ok(Self {
+            id,
+            kind: kind.into(),
+            created_at: Timestamp::from_seconds(created_at),
+            data: envelope.data.unwrap_or_default(),
+        })
+    }
+
+    /// How many of the unsigned headers say something else than the signed body. They are counted
+    /// and never believed.
+    pub fn disagreements(&self, headers: &UnsignedHeaders<'_>) -> usize {
+        let differs = |said: Option<&str>, signed: &str| said.is_some_and(|said| said != signed);
+        usize::from(differs(headers.event_id, &self.id))
+            + usize::from(differs(headers.event_type, self.kind.as_str()))
+    }
+}
+
+/// 0Gate's `X-0bit-*` headers, which no signature covers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnsignedHeaders<'a> {
+    pub event_id: Option<&'a str>,
+    pub event_type: Option<&'a str>,
+}
+
+/// The end of the year 9999: later times have no RFC 3339 form.
+const SECONDS_MAX: i64 = 253_402_300_799;
+
+fn usable<'a>(fact: Fact<'a>, name: &'static str) -> Result<Cow<'a, str>, EnvelopeError> {
+    match fact {
+        Fact::Text(text)
+            if (1..=ID_BYTES_MAX).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(text)
+        }
+        Fact::Text(_) | Fact::Absent | Fact::Unreadable => Err(EnvelopeError::Unusable(name)),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fact<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FactVisitor)
+    }
+}
+
+struct FactVisitor;
+
+impl<'de> Visitor<'de> for FactVisitor {
+    type Value = Fact<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or null")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Fact::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Fact::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Fact::Absent)
+    }
+
+    fn visit_u64<E>(self, whole: u64) -> Result<Self::Value, E> {
+        Ok(Fact::Text(Cow::Owned(whole.to_string())))
+    }
+
+    // A float has already lost what was written, and the rest was never a text.
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Fact::Unreadable)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Fact::Unreadable)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Fact::Unreadable)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Fact::Unreadable)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Fact::Unreadable)
+    }
+}
