@@ -19,3 +19,4 @@
 
 pub mod attempt;
 pub mod webhook;
+pub mod wire;

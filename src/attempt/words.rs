@@ -10,6 +10,15 @@ macro_rules! words {
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
+            /// The place of the variant, as stored. Variants are appended, never moved.
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+
+            pub fn from_code(code: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(code)).copied()
+            }
+
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
             }

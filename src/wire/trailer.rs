@@ -1,0 +1,231 @@
+//! What closes every batch, and who owns a partition. Both stand in the `attempts` topic under a
+//! key of their own, so that a reader meets them in one order with the states that they cover.
+
+use super::WireError;
+use crate::attempt::{GateClient, LateCompletion, Mode, OnFailed, Policy, UnknownSession};
+use crate::attempt::{SourceKind, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The key of trailers and owner records. No attempt or session key begins with `~`.
+pub const TRAILER_KEY: &[u8] = b"~trailer";
+
+/// The routing rules that this build decides by. Another number means another home for some keys.
+pub const ROUTING_VERSION: u32 = 1;
+
+/// Cumulative counts of a partition since its beginning. They only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub accepted: u64,
+    pub applied: u64,
+    pub duplicate: u64,
+    pub stale: u64,
+    pub contradiction: u64,
+    pub parked_in: u64,
+    pub parked_out: u64,
+    pub dead_lettered: u64,
+    pub forwarded_in: u64,
+    pub forwarded_out: u64,
+    /// Accepted signals by kind: webhook, reading, command.
+    pub by_kind: [u64; 3],
+}
+
+macro_rules! each_count {
+    ($op:ident, $this:ident, $other:ident) => {
+        Counts {
+            accepted: $this.accepted.$op($other.accepted),
+            applied: $this.applied.$op($other.applied),
+            duplicate: $this.duplicate.$op($other.duplicate),
+            stale: $this.stale.$op($other.stale),
+            contradiction: $this.contradiction.$op($other.contradiction),
+            parked_in: $this.parked_in.$op($other.parked_in),
+            parked_out: $this.parked_out.$op($other.parked_out),
+            dead_lettered: $this.dead_lettered.$op($other.dead_lettered),
+            forwarded_in: $this.forwarded_in.$op($other.forwarded_in),
+            forwarded_out: $this.forwarded_out.$op($other.forwarded_out),
+            by_kind: [
+                $this.by_kind[0].$op($other.by_kind[0]),
+                $this.by_kind[1].$op($other.by_kind[1]),
+                $this.by_kind[2].$op($other.by_kind[2]),
+            ],
+        }
+    };
+}
+
+impl Counts {
+    pub fn plus(&self, other: &Self) -> Self {
+        each_count!(saturating_add, self, other)
+    }
+
+    pub fn minus(&self, earlier: &Self) -> Self {
+        each_count!(saturating_sub, self, earlier)
+    }
+
+    pub fn accept(&mut self, kind: SourceKind) {
+        self.accepted += 1;
+        self.by_kind[usize::from(kind.code())] += 1;
+    }
+
+    /// Signals that still wait, parked.
+    pub fn parked(&self) -> u64 {
+        self.parked_in.saturating_sub(self.parked_out)
+    }
+}
+
+/// Closes a batch of one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailer {
+    /// Which lane of which instance wrote it.
+    pub writer: String,
+    pub epoch: u64,
+    /// Counts the transactions of this partition within the epoch, from 1.
+    pub transaction: u64,
+    /// Signals `previous..next` were decided by this batch.
+    pub previous: u64,
+    pub next: u64,
+    pub counts: Counts,
+    /// The counts when the last metric summary was written, and the second it was for.
+    pub summarized: Counts,
+    pub summary_second: i64,
+    /// Over every byte that this partition's outputs ever had, in order.
+    pub hash: u64,
+    /// The time that every decision of this batch was given.
+    pub at: Timestamp,
+}
+
+/// Says who decides for a partition from here on, and by which rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub writer: String,
+    pub epoch: u64,
+    /// Decisions from here on begin at this signal.
+    pub next: u64,
+    pub partitions: u32,
+    pub routing: u32,
+    pub policy: Policy,
+    pub mode: Mode,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    Owner(Owner),
+    Trailer(Trailer),
+}
+
+#[derive(Serialize, Deserialize)]
+enum MarkV1<'a> {
+    Owner {
+        #[serde(borrow)]
+        writer: &'a str,
+        epoch: u64,
+        next: u64,
+        partitions: u32,
+        routing: u32,
+        policy: [u8; 4],
+        mode: u8,
+        at: i64,
+    },
+    Trailer {
+        #[serde(borrow)]
+        writer: &'a str,
+        epoch: u64,
+        transaction: u64,
+        previous: u64,
+        next: u64,
+        counts: Counts,
+        summarized: Counts,
+        summary_second: i64,
+        hash: u64,
+        at: i64,
+    },
+}
+
+/// The first byte of a stored mark.
+const VERSION: u8 = 1;
+
+impl Mark {
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let dto = match self {
+            Self::Owner(owner) => MarkV1::Owner {
+                writer: &owner.writer,
+                epoch: owner.epoch,
+                next: owner.next,
+                partitions: owner.partitions,
+                routing: owner.routing,
+                policy: [
+                    owner.policy.late_completion.code(),
+                    owner.policy.failed.code(),
+                    owner.policy.unknown_session.code(),
+                    owner.policy.gate.code(),
+                ],
+                mode: owner.mode.code(),
+                at: owner.at.0,
+            },
+            Self::Trailer(trailer) => MarkV1::Trailer {
+                writer: &trailer.writer,
+                epoch: trailer.epoch,
+                transaction: trailer.transaction,
+                previous: trailer.previous,
+                next: trailer.next,
+                counts: trailer.counts,
+                summarized: trailer.summarized,
+                summary_second: trailer.summary_second,
+                hash: trailer.hash,
+                at: trailer.at.0,
+            },
+        };
+        out.push(VERSION);
+        super::state::put_postcard(out, &dto);
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let malformed = WireError::Malformed("a trailer");
+        let (version, rest) = bytes.split_first().ok_or(WireError::Short("a trailer"))?;
+        if *version != VERSION {
+            return Err(WireError::Unknown("the version of a trailer"));
+        }
+        let dto: MarkV1<'_> = postcard::from_bytes(rest).map_err(|_| malformed)?;
+        Ok(match dto {
+            MarkV1::Owner { writer, epoch, next, partitions, routing, policy, mode, at } => {
+                Self::Owner(Owner {
+                    writer: writer.to_owned(),
+                    epoch,
+                    next,
+                    partitions,
+                    routing,
+                    policy: Policy {
+                        late_completion: LateCompletion::from_code(policy[0]).ok_or(malformed)?,
+                        failed: OnFailed::from_code(policy[1]).ok_or(malformed)?,
+                        unknown_session: UnknownSession::from_code(policy[2]).ok_or(malformed)?,
+                        gate: GateClient::from_code(policy[3]).ok_or(malformed)?,
+                    },
+                    mode: Mode::from_code(mode).ok_or(malformed)?,
+                    at: Timestamp(at),
+                })
+            }
+            MarkV1::Trailer {
+                writer,
+                epoch,
+                transaction,
+                previous,
+                next,
+                counts,
+                summarized,
+                summary_second,
+                hash,
+                at,
+            } => Self::Trailer(Trailer {
+                writer: writer.to_owned(),
+                epoch,
+                transaction,
+                previous,
+                next,
+                counts,
+                summarized,
+                summary_second,
+                hash,
+                at: Timestamp(at),
+            }),
+        })
+    }
+}
