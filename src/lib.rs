@@ -18,5 +18,7 @@
 //! Start reading at [`attempt::Attempt::step`].
 
 pub mod attempt;
+pub mod lane;
+pub mod ports;
 pub mod webhook;
 pub mod wire;

@@ -8,6 +8,7 @@
 //! | `own`       | commands, readings, claims: what our own side writes there           |
 //! | `state`     | what the `attempts` topic keeps of an attempt or a session           |
 //! | `trailer`   | what closes every batch, and who owns a partition                    |
+//! | `prove`     | from a record to what it says, and the proof of it                   |
 //! | `section`   | many records of one topic and partition, as one run of bytes         |
 //! | `published` | what consumers of the outputs read                                   |
 //! | `mint`      | attempt ids that only we can make                                    |
@@ -15,6 +16,7 @@
 pub mod codec;
 pub mod mint;
 pub mod own;
+pub mod prove;
 pub mod published;
 pub mod seal;
 pub mod section;

@@ -3,6 +3,7 @@
 
 use super::codec::{Reader, WireError, put_bytes};
 use crate::attempt::Timestamp;
+use bytes::Bytes;
 
 /// Records being gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,11 @@ impl Section {
 
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The count, and the bytes in a form that can be shared.
+    pub fn freeze(self) -> (u32, Bytes) {
+        (self.count, Bytes::from(self.bytes))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -1,0 +1,509 @@
+//! What a lane does next. Told things go in, things to do come out; nothing here waits, sleeps or
+//! asks the time.
+
+use super::batch::{Batch, Decided, weight};
+use super::dirty::Dirty;
+use super::part::{PartWriter, Scene};
+use crate::attempt::{Alarm, DeadLetter, Mode, Policy, SessionId, Timestamp};
+use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
+use crate::wire::prove::Trust;
+use crate::wire::published;
+use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bounds of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Signals decided per commit. A commit costs about the same for one as for a thousand;
+    /// beyond that the gain is gone, and a batch that fails repeats more work.
+    pub batch_signals: usize,
+    /// Bytes of signals decided per commit: keeps a frame and a transaction small.
+    pub batch_bytes: usize,
+    /// Least time between two commits while little waits, so that an idle lane does not spend its
+    /// disk on single signals. A full batch never waits for it.
+    pub commit_floor_ms: i64,
+    /// Committed states held until the view has them. Past this the lane waits for the view.
+    pub dirty_bytes: usize,
+    /// How long to wait before a commit for which there was no room is tried again.
+    pub no_room_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_signals: 1_000,
+            batch_bytes: 1 << 20,
+            commit_floor_ms: 1,
+            dirty_bytes: 32 << 20,
+            no_room_ms: 500,
+        }
+    }
+}
+
+/// By what a lane decides: pinned while it runs, and written into every owner record.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub trust: Trust,
+    pub policy: Policy,
+    pub partitions: u32,
+    /// Which lane of which instance this is.
+    pub writer: String,
+}
+
+impl Rules {
+    /// The owner record that a take-over writes; the journal fills in epoch and position.
+    pub fn owner(&self, at: Timestamp) -> Owner {
+        Owner {
+            writer: self.writer.clone(),
+            epoch: 0,
+            next: 0,
+            partitions: self.partitions,
+            routing: ROUTING_VERSION,
+            policy: self.policy,
+            mode: self.mode(),
+            at,
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.trust.mode
+    }
+}
+
+/// What a lane is told.
+#[derive(Debug)]
+pub enum Told {
+    /// A partition is ours from its last trailer on.
+    Owns {
+        partition: u32,
+        epoch: u64,
+        trailer: Option<Trailer>,
+        changelog: u64,
+    },
+    Fetched(Vec<Fetched>),
+    Decided {
+        batch: Batch,
+        decided: Vec<Decided>,
+    },
+    Committed {
+        changelog: u64,
+    },
+    NoRoom(Commit),
+    Fenced {
+        partition: u32,
+    },
+    JournalClosed,
+    Applied,
+    NotApplied,
+    /// Take nothing new; finish what is here.
+    Drain,
+}
+
+/// What a lane asks for.
+#[derive(Debug)]
+pub enum Todo {
+    Decide(Batch),
+    Commit(Commit),
+    Apply(Vec<Apply>),
+    /// What has been committed, for whoever counts and alerts.
+    Report(Report),
+    Stop(Stop),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Everything that was taken is committed and in the view.
+    Drained,
+    Fenced {
+        partition: u32,
+    },
+    JournalClosed,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub grown: Counts,
+    pub alarms: Vec<Alarm>,
+    pub set_aside: Vec<DeadLetter>,
+    pub reads: Vec<SessionId>,
+}
+
+/// A partition that this lane decides for.
+#[derive(Clone, Debug)]
+struct Owned {
+    epoch: u64,
+    transaction: u64,
+    next: u64,
+    counts: Counts,
+    summarized: Counts,
+    /// The newest second with traffic.
+    second: i64,
+    hash: u64,
+    changelog: u64,
+}
+
+/// What has been proposed and is not yet known to be committed.
+#[derive(Debug)]
+struct Proposed {
+    owned: BTreeMap<u32, Owned>,
+    states: Vec<(u32, std::sync::Arc<str>, Bytes)>,
+    report: Report,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    /// Somebody is deciding a batch.
+    Deciding,
+    /// The journal has the batch.
+    Committing(Box<Proposed>),
+    /// There was no room; the same commit is tried again.
+    NoRoom {
+        proposed: Box<Proposed>,
+        commit: Box<Commit>,
+        again: Timestamp,
+    },
+}
+
+#[derive(Debug)]
+pub struct Lane {
+    rules: Rules,
+    limits: Limits,
+    owned: BTreeMap<u32, Owned>,
+    inbox: VecDeque<Fetched>,
+    inbox_bytes: usize,
+    phase: Phase,
+    dirty: Dirty,
+    applying: bool,
+    last_commit: Timestamp,
+    ready: VecDeque<Todo>,
+    draining: bool,
+    stopped: bool,
+}
+
+impl Lane {
+    pub fn new(rules: Rules, limits: Limits) -> Self {
+        Self {
+            rules,
+            limits,
+            owned: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            inbox_bytes: 0,
+            phase: Phase::Idle,
+            dirty: Dirty::default(),
+            applying: false,
+            last_commit: Timestamp(0),
+            ready: VecDeque::new(),
+            draining: false,
+            stopped: false,
+        }
+    }
+
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The newest committed state of `key`, where the view may not have it.
+    pub fn dirty(&self, key: &str) -> Option<&Bytes> {
+        self.dirty.get(key)
+    }
+
+    pub fn dirty_bytes(&self) -> usize {
+        self.dirty.bytes()
+    }
+
+    /// Signals that wait to be decided.
+    pub fn backlog(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Whether more signals are wanted: two batches are kept ready.
+    pub fn wants_more(&self) -> bool {
+        !self.draining && !self.stopped && self.inbox.len() < 2 * self.limits.batch_signals
+    }
+
+    /// The changelog position behind which the view must not be for `partition`.
+    pub fn acknowledged(&self, partition: u32) -> Option<ViewPosition> {
+        self.owned
+            .get(&partition)
+            .map(|owned| ViewPosition { epoch: owned.epoch, changelog: owned.changelog })
+    }
+
+    pub fn told(&mut self, told: Told, now: Timestamp) {
+        match told {
+            Told::Owns { partition, epoch, trailer, changelog } => {
+                self.owned.insert(partition, Owned::from_trailer(epoch, trailer, changelog));
+            }
+            Told::Fetched(fetched) => {
+                for signal in fetched {
+                    self.inbox_bytes += weight(&signal.record);
+                    self.inbox.push_back(signal);
+                }
+            }
+            Told::Decided { batch, decided } => self.propose(&batch, &decided),
+            Told::Committed { changelog } => self.committed(changelog, now),
+            Told::NoRoom(commit) => self.no_room(commit, now),
+            Told::Fenced { partition } => self.stop(Stop::Fenced { partition }),
+            Told::JournalClosed => self.stop(Stop::JournalClosed),
+            Told::Applied => {
+                self.dirty.done();
+                self.applying = false;
+            }
+            Told::NotApplied => {
+                self.dirty.undo();
+                self.applying = false;
+            }
+            Told::Drain => self.draining = true,
+        }
+    }
+
+    /// The next thing to do, if there is one now.
+    pub fn next(&mut self, now: Timestamp) -> Option<Todo> {
+        if let Some(todo) = self.ready.pop_front() {
+            return Some(todo);
+        }
+        if self.stopped {
+            return None;
+        }
+        if !self.applying && self.dirty.has_gathered() {
+            return Some(self.apply());
+        }
+        if let Phase::NoRoom { again, .. } = &self.phase
+            && now >= *again
+        {
+            return self.try_again();
+        }
+        if !matches!(self.phase, Phase::Idle) {
+            return None;
+        }
+        if self.may_begin(now) {
+            self.phase = Phase::Deciding;
+            let fetched = self.take();
+            let batch = Batch::new(now, fetched, &self.rules.trust, self.rules.partitions);
+            return Some(Todo::Decide(batch));
+        }
+        if self.summary_due(now) {
+            let batch = Batch { at: now, items: vec![], groups: vec![] };
+            self.propose(&batch, &[]);
+            return self.ready.pop_front();
+        }
+        if self.draining && self.inbox.is_empty() && self.dirty.is_clean() && !self.applying {
+            self.stop(Stop::Drained);
+            return self.ready.pop_front();
+        }
+        None
+    }
+
+    /// When [`Self::next`] may have something without being told anything.
+    pub fn wakes_at(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::NoRoom { again, .. } => Some(*again),
+            Phase::Deciding | Phase::Committing(_) => None,
+            Phase::Idle if self.blocked_by_view() => None,
+            Phase::Idle if !self.inbox.is_empty() => {
+                Some(Timestamp(self.last_commit.0 + self.limits.commit_floor_ms))
+            }
+            Phase::Idle => self.owned.values().filter_map(Owned::summary_at).min(),
+        }
+    }
+
+    fn blocked_by_view(&self) -> bool {
+        self.dirty.bytes() > self.limits.dirty_bytes
+    }
+
+    fn may_begin(&self, now: Timestamp) -> bool {
+        if self.inbox.is_empty() || self.blocked_by_view() {
+            return false;
+        }
+        let full = self.inbox.len() >= self.limits.batch_signals
+            || self.inbox_bytes >= self.limits.batch_bytes;
+        full || self.draining || now.since(self.last_commit) >= self.limits.commit_floor_ms
+    }
+
+    fn take(&mut self) -> Vec<Fetched> {
+        let mut bytes = 0;
+        let mut count = 0;
+        for signal in self.inbox.iter().take(self.limits.batch_signals) {
+            bytes += weight(&signal.record);
+            // The first one is always taken, however large.
+            if count > 0 && bytes > self.limits.batch_bytes {
+                bytes -= weight(&signal.record);
+                break;
+            }
+            count += 1;
+        }
+        self.inbox_bytes -= bytes;
+        self.inbox.drain(..count).collect()
+    }
+
+    /// Puts a decided batch into one commit over every partition that it concerns.
+    fn propose(&mut self, batch: &Batch, decided: &[Decided]) {
+        let at = batch.at;
+        let at_text = published::rfc3339(at);
+        let scene = Scene {
+            trust: &self.rules.trust,
+            partitions: self.rules.partitions,
+            at,
+            at_text: &at_text,
+        };
+        let mut commit = Commit { parts: vec![], forwards: vec![] };
+        let mut proposed =
+            Proposed { owned: BTreeMap::new(), states: vec![], report: Report::default() };
+        for (&partition, owned) in &self.owned {
+            let mut input = batch.items.iter().filter(|i| i.position.partition == partition);
+            let last = input.next_back().map(|item| item.position.offset);
+            if last.is_none() && !owned.summary_due(at) {
+                continue;
+            }
+            let mut writer = PartWriter::default();
+            let mut after = owned.clone();
+            if owned.summary_due(at) {
+                let grown = owned.counts.minus(&owned.summarized);
+                writer.summary(scene, partition, owned.second, &grown);
+                after.summarized = owned.counts;
+            }
+            if let Some(last) = last {
+                writer.batch(scene, batch, decided, partition, &mut after.counts);
+                after.next = last + 1;
+                after.second = at.seconds();
+            }
+            after.transaction += 1;
+            commit.forwards.append(&mut writer.forwards);
+            proposed.report.alarms.append(&mut writer.alarms);
+            proposed.report.set_aside.append(&mut writer.set_aside);
+            proposed.report.reads.append(&mut writer.reads);
+            let grown = after.counts.minus(&owned.counts);
+            proposed.report.grown = proposed.report.grown.plus(&grown);
+
+            let written = writer.close(owned.hash, |hash| Trailer {
+                writer: self.rules.writer.clone(),
+                epoch: owned.epoch,
+                transaction: after.transaction,
+                previous: owned.next,
+                next: after.next,
+                counts: after.counts,
+                summarized: after.summarized,
+                summary_second: after.second,
+                hash,
+                at,
+            });
+            after.hash = written.hash;
+            let states = written.states.into_iter();
+            proposed.states.extend(states.map(|(key, state)| (partition, key, state)));
+            let input_bytes = batch
+                .items
+                .iter()
+                .filter(|item| item.position.partition == partition)
+                .map(|item| item.weight() as u64)
+                .sum();
+            commit.parts.push(Part {
+                partition,
+                epoch: owned.epoch,
+                previous: owned.next,
+                next: after.next,
+                input_bytes,
+                runs: written.runs,
+            });
+            proposed.owned.insert(partition, after);
+        }
+        self.phase = Phase::Committing(Box::new(proposed));
+        self.ready.push_back(Todo::Commit(commit));
+    }
+
+    fn committed(&mut self, changelog: u64, now: Timestamp) {
+        let Phase::Committing(proposed) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return;
+        };
+        for (partition, mut after) in proposed.owned {
+            after.changelog = changelog;
+            self.owned.insert(partition, after);
+        }
+        for (partition, key, state) in proposed.states {
+            self.dirty.put(partition, key, state);
+        }
+        self.last_commit = now;
+        self.ready.push_back(Todo::Report(proposed.report));
+    }
+
+    fn no_room(&mut self, commit: Commit, now: Timestamp) {
+        let Phase::Committing(proposed) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+            return;
+        };
+        let again = Timestamp(now.0 + self.limits.no_room_ms);
+        self.phase = Phase::NoRoom { proposed, commit: Box::new(commit), again };
+    }
+
+    fn try_again(&mut self) -> Option<Todo> {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::NoRoom { proposed, commit, .. } => {
+                self.phase = Phase::Committing(proposed);
+                Some(Todo::Commit(*commit))
+            }
+            other @ (Phase::Idle | Phase::Deciding | Phase::Committing(_)) => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self) -> Todo {
+        self.applying = true;
+        let applies = self
+            .dirty
+            .begin()
+            .into_iter()
+            .filter_map(|(partition, states)| {
+                let position = self.acknowledged(partition)?;
+                Some(Apply { partition, position, states })
+            })
+            .collect();
+        Todo::Apply(applies)
+    }
+
+    fn summary_due(&self, now: Timestamp) -> bool {
+        self.owned.values().any(|owned| owned.summary_due(now))
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        if !self.stopped {
+            self.stopped = true;
+            self.ready.push_back(Todo::Stop(stop));
+        }
+    }
+}
+
+impl Owned {
+    fn from_trailer(epoch: u64, trailer: Option<Trailer>, changelog: u64) -> Self {
+        let fresh = Self {
+            epoch,
+            transaction: 0,
+            next: 0,
+            counts: Counts::default(),
+            summarized: Counts::default(),
+            second: 0,
+            hash: 0,
+            changelog,
+        };
+        match trailer {
+            None => fresh,
+            Some(trailer) => Self {
+                next: trailer.next,
+                counts: trailer.counts,
+                summarized: trailer.summarized,
+                second: trailer.summary_second,
+                hash: trailer.hash,
+                ..fresh
+            },
+        }
+    }
+
+    /// A second with traffic is over and not yet summed up.
+    fn summary_due(&self, now: Timestamp) -> bool {
+        self.counts != self.summarized && now.seconds() > self.second
+    }
+
+    fn summary_at(&self) -> Option<Timestamp> {
+        (self.counts != self.summarized).then(|| Timestamp::from_seconds(self.second + 1))
+    }
+}

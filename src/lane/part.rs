@@ -1,0 +1,318 @@
+//! What a batch comes to in one partition, in bytes: outputs, states, counts, and the trailer that
+//! closes them.
+
+use super::batch::{Batch, Decided, Goes, Group, Item, session_of};
+use super::resident::{Outcome, Output};
+use crate::attempt::{
+    Alarm, AttemptId, Claim, DeadLetter, Effect, Fate, SessionId, SignalId, Stale, Timestamp,
+    Verdict,
+};
+use crate::ports::{Append, Run};
+use crate::wire::own::{Own, What};
+use crate::wire::prove::{Address, Trust};
+use crate::wire::section::{Record, Section};
+use crate::wire::signal::{Arrival, HopTo, SignalRecord};
+use crate::wire::trailer::{Counts, Mark, TRAILER_KEY, Trailer};
+use crate::wire::{Topic, published, state};
+use bytes::Bytes;
+use std::ops::Range;
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// What stays the same over all records of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    pub trust: &'a Trust,
+    pub partitions: u32,
+    pub at: Timestamp,
+    /// `at`, as it is published.
+    pub at_text: &'a str,
+}
+
+/// Gathers what a batch comes to in one partition.
+#[derive(Debug, Default)]
+pub struct PartWriter {
+    fulfillments: Section,
+    transitions: Section,
+    metrics: Section,
+    dead_letters: Section,
+    attempts: Section,
+    /// Where each state stands within `attempts`.
+    states: Vec<(Arc<str>, Range<usize>)>,
+    pub forwards: Vec<Append>,
+    pub alarms: Vec<Alarm>,
+    pub set_aside: Vec<DeadLetter>,
+    /// Sessions to ask 0Gate about.
+    pub reads: Vec<SessionId>,
+}
+
+/// The part's bytes, and the states in them for whoever keeps a view.
+#[derive(Debug)]
+pub struct Written {
+    pub runs: Vec<Run>,
+    pub states: Vec<(Arc<str>, Bytes)>,
+    pub hash: u64,
+}
+
+impl PartWriter {
+    /// Writes down everything that `batch` comes to in `partition`: what became of each item in
+    /// order, then the newest state of each resident that was told something.
+    pub fn batch(
+        &mut self,
+        scene: Scene<'_>,
+        batch: &Batch,
+        decided: &[Decided],
+        partition: u32,
+        counts: &mut Counts,
+    ) {
+        for item in batch.items.iter().filter(|item| item.position.partition == partition) {
+            let outcome = match item.goes {
+                Goes::To { group, task } => {
+                    Some((&batch.groups[group], &decided[group].outcomes[task]))
+                }
+                Goes::On { .. } | Goes::Nowhere | Goes::Aside(_) => None,
+            };
+            self.item(scene, item, outcome, counts);
+        }
+        for (group, decided) in batch.groups.iter().zip(decided) {
+            if group.partition == partition {
+                self.state(scene.at, Arc::clone(&group.key), &decided.state);
+            }
+        }
+    }
+
+    fn item(
+        &mut self,
+        scene: Scene<'_>,
+        item: &Item,
+        outcome: Option<(&Group, &Outcome)>,
+        counts: &mut Counts,
+    ) {
+        if item.record.hop.is_some() {
+            counts.forwarded_in += 1;
+        }
+        if let Goes::On { partition, proven } = &item.goes {
+            counts.forwarded_out += 1;
+            let record = scene.trust.forward(&item.record, HopTo::Home, item.position);
+            let proven = Some(proven.clone());
+            self.forwards.push(Append { partition: *partition, record, proven });
+            return;
+        }
+        if let Some((group, Outcome { fate: Fate::SentTo(attempt), .. })) = outcome {
+            counts.forwarded_out += 1;
+            if let Some(session) = session_of(group) {
+                self.hand_over(scene, item, &item.record, session, attempt, Arrival::Fresh);
+            }
+            return;
+        }
+        if !item.was_released() {
+            counts.accept(item.kind);
+        }
+        match (&item.goes, outcome) {
+            (Goes::Nowhere, _) => count(counts, Verdict::Stale(Stale::TestEvent)),
+            (Goes::Aside(why), _) => self.aside(scene, item, *why, counts),
+            (Goes::To { .. } | Goes::On { .. }, Some((group, outcome))) => {
+                self.outcome(scene, item, group, outcome, counts);
+            }
+            (Goes::To { .. } | Goes::On { .. }, None) => {}
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        scene: Scene<'_>,
+        item: &Item,
+        group: &Group,
+        outcome: &Outcome,
+        counts: &mut Counts,
+    ) {
+        let mut aside = None;
+        for output in &outcome.outputs {
+            match output {
+                Output::Effect(Effect::SetAside(why)) => aside = Some(*why),
+                Output::Effect(effect) => self.effect(scene, group, effect),
+                Output::Answer { claim, holder } => self.answer(scene, claim, holder),
+                Output::Release { session, to, record } => {
+                    counts.parked_out += 1;
+                    if let Ok(record) = SignalRecord::decode(record) {
+                        self.hand_over(scene, item, &record, session, to, Arrival::Released);
+                    }
+                }
+                Output::Read { session } => self.reads.push(session.clone()),
+            }
+        }
+        match (&outcome.fate, aside) {
+            (Fate::SetAside(why), _) => self.aside(scene, item, *why, counts),
+            (Fate::Decided(_), Some(why)) => self.aside(scene, item, why, counts),
+            (Fate::Decided(verdict), None) => count(counts, *verdict),
+            (Fate::Parked { slot }, _) => {
+                counts.parked_in += 1;
+                if let Some(session) = session_of(group) {
+                    let key = Arc::from(state::parked_key(session, *slot));
+                    self.state(scene.at, key, &item.record.encoded());
+                }
+            }
+            (Fate::SentTo(_), _) => {}
+        }
+    }
+
+    fn effect(&mut self, scene: Scene<'_>, group: &Group, effect: &Effect) {
+        match effect {
+            Effect::Fulfill(fulfillment) => {
+                let id = fulfillment.attempt.fulfillment_id();
+                let key = fulfillment.attempt.as_str().as_bytes();
+                self.fulfillments.push_with(key, id.as_bytes(), scene.at, |out| {
+                    published::put_fulfillment(out, fulfillment, scene.at_text);
+                });
+            }
+            Effect::Moved(moved) => {
+                let id = numbered(&moved.attempt, moved.sequence);
+                let key = moved.attempt.as_str().as_bytes();
+                self.transitions.push_with(key, id.as_bytes(), scene.at, |out| {
+                    published::put_transition(out, moved, scene.at_text);
+                });
+            }
+            Effect::Outcome(outcome) => {
+                let id = numbered(&outcome.attempt, outcome.sequence);
+                let key = outcome.attempt.as_str().as_bytes();
+                self.metrics.push_with(key, id.as_bytes(), scene.at, |out| {
+                    published::put_outcome(out, outcome, scene.at, scene.at_text);
+                });
+            }
+            Effect::Claim { session } => {
+                if let Address::Attempt(attempt) = &group.address {
+                    self.write_own(
+                        scene,
+                        format!("claim:{attempt}:{}", short(session)),
+                        What::Claim { session: session.clone(), attempt: attempt.clone() },
+                    );
+                }
+            }
+            Effect::Read { session } => self.reads.push(session.clone()),
+            Effect::Alarm(alarm) => self.alarms.push(*alarm),
+            Effect::SetAside(_) => {}
+        }
+    }
+
+    fn answer(&mut self, scene: Scene<'_>, claim: &Claim, holder: &AttemptId) {
+        self.write_own(
+            scene,
+            format!("claimed:{}:{}", short(&claim.session), claim.attempt),
+            What::Answer {
+                session: claim.session.clone(),
+                attempt: claim.attempt.clone(),
+                holder: holder.clone(),
+            },
+        );
+    }
+
+    /// Puts a record of our own into the partition where its address lives.
+    fn write_own(&mut self, scene: Scene<'_>, id: String, what: What) {
+        // Both names are ids already, and short ones: see `short`.
+        let Ok(id) = SignalId::parse(&id) else { return };
+        let (record, proven) = scene.trust.write(&Own { id, at: scene.at, what });
+        if let Some(partition) = proven.to.home(scene.partitions) {
+            self.forwards.push(Append { partition, record, proven: Some(proven) });
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        scene: Scene<'_>,
+        item: &Item,
+        record: &SignalRecord,
+        session: &SessionId,
+        attempt: &AttemptId,
+        arrival: Arrival,
+    ) {
+        let to = HopTo::Claim { session: session.clone(), attempt: attempt.clone(), arrival };
+        let record = scene.trust.forward(record, to, item.position);
+        if let Some(partition) = Address::Attempt(attempt.clone()).home(scene.partitions) {
+            self.forwards.push(Append { partition, record, proven: None });
+        }
+    }
+
+    /// The original bytes and the reason, for a person. The topic is restricted: these are bodies.
+    fn aside(&mut self, scene: Scene<'_>, item: &Item, why: DeadLetter, counts: &mut Counts) {
+        counts.dead_lettered += 1;
+        self.set_aside.push(why);
+        let position = item.position.to_string();
+        self.dead_letters.push_with(why.word().as_bytes(), position.as_bytes(), scene.at, |out| {
+            item.record.encode(out)
+        });
+    }
+
+    fn state(&mut self, at: Timestamp, key: Arc<str>, value: &[u8]) {
+        self.attempts.push(Record { key: key.as_bytes(), id: b"", at, value });
+        let end = self.attempts.bytes().len();
+        self.states.push((key, end - value.len()..end));
+    }
+
+    /// One metric record for a second that is over: how much the counts grew in it. It stands
+    /// outside of the fold, because when it is written depends on when traffic comes.
+    pub fn summary(&mut self, scene: Scene<'_>, partition: u32, second: i64, grown: &Counts) {
+        let id = format!("{partition}.{second}");
+        let key = partition.to_string();
+        let at = published::rfc3339(Timestamp::from_seconds(second));
+        self.metrics.push_with(key.as_bytes(), id.as_bytes(), scene.at, |out| {
+            published::put_summary(out, partition, grown, &at);
+        });
+    }
+
+    /// Closes the part: the hash over everything written, then the trailer that names it.
+    pub fn close(mut self, previous_hash: u64, trailer: impl FnOnce(u64) -> Trailer) -> Written {
+        let sections = [
+            (Topic::Fulfillments, &self.fulfillments),
+            (Topic::Transitions, &self.transitions),
+            (Topic::Metrics, &self.metrics),
+            (Topic::DeadLetters, &self.dead_letters),
+            (Topic::Attempts, &self.attempts),
+        ];
+        let hash = sections
+            .iter()
+            .fold(previous_hash, |hash, (_, section)| xxh3_64_with_seed(section.bytes(), hash));
+        let trailer = trailer(hash);
+        self.attempts.push_with(TRAILER_KEY, b"", trailer.at, |out| {
+            Mark::Trailer(trailer.clone()).encode(out);
+        });
+        let attempts = self.attempts.freeze();
+        let states =
+            self.states.into_iter().map(|(key, range)| (key, attempts.1.slice(range))).collect();
+        let runs = [
+            (Topic::Fulfillments, self.fulfillments.freeze()),
+            (Topic::Transitions, self.transitions.freeze()),
+            (Topic::Metrics, self.metrics.freeze()),
+            (Topic::DeadLetters, self.dead_letters.freeze()),
+            (Topic::Attempts, attempts),
+        ]
+        .into_iter()
+        .filter(|(_, (count, _))| *count > 0)
+        .map(|(topic, (count, bytes))| Run { topic, count, bytes })
+        .collect();
+        Written { runs, states, hash }
+    }
+}
+
+fn count(counts: &mut Counts, verdict: Verdict) {
+    let counter = match verdict {
+        Verdict::Applied => &mut counts.applied,
+        Verdict::Duplicate => &mut counts.duplicate,
+        Verdict::Stale(_) => &mut counts.stale,
+        Verdict::Contradiction(_) => &mut counts.contradiction,
+    };
+    *counter += 1;
+}
+
+fn numbered(attempt: &AttemptId, sequence: u64) -> String {
+    format!("{attempt}.{sequence}")
+}
+
+/// A session's name within an id of ours: the name itself, or its digest where it is long, so that
+/// what is put together stays an id.
+fn short(session: &SessionId) -> String {
+    const NAME_BYTES_MAX: usize = 100;
+    if session.as_str().len() <= NAME_BYTES_MAX {
+        return session.to_string();
+    }
+    crate::webhook::digest(session.as_str().as_bytes()).to_string()
+}

@@ -1,0 +1,187 @@
+//! What lives under one key: an attempt that we minted, or a session's home (which may be an
+//! adopted attempt). One resident decides about everything that concerns its key, in order.
+
+use super::batch::Task;
+use crate::attempt::{
+    Attempt, AttemptId, Claim, Effect, Fate, Home, HomeEffect, Origin, Policy, SessionId,
+};
+use crate::wire::prove::{Address, Said};
+use crate::wire::signal::SignalRecord;
+use crate::wire::{WireError, state};
+use bytes::Bytes;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resident {
+    Attempt(Box<Attempt>),
+    Session {
+        id: SessionId,
+        home: Home,
+        /// The records that wait here, oldest first, as they are stored.
+        parked: Vec<Bytes>,
+    },
+}
+
+/// What one record led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub fate: Fate,
+    pub outputs: Vec<Output>,
+}
+
+/// Something that must be written, sent on, or told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Effect(Effect),
+    /// Tell who claimed a session who holds it.
+    Answer {
+        claim: Claim,
+        holder: AttemptId,
+    },
+    /// Send a parked record to the attempt that now holds its session.
+    Release {
+        session: SessionId,
+        to: AttemptId,
+        record: Bytes,
+    },
+    /// Ask 0Gate once about a session that nobody has claimed.
+    Read {
+        session: SessionId,
+    },
+}
+
+impl Resident {
+    /// The key under which the resident at `address` is stored.
+    pub fn key(address: &Address) -> Option<String> {
+        match address {
+            Address::Attempt(id) => Some(state::attempt_key(id)),
+            Address::Session(id) => Some(state::session_key(id)),
+            Address::Nobody => None,
+        }
+    }
+
+    /// Who lives at `address` before anything was told there.
+    pub fn unseen(address: &Address) -> Option<Self> {
+        match address {
+            Address::Attempt(id) => {
+                Some(Self::Attempt(Box::new(Attempt::unseen(id.clone(), Origin::Minted))))
+            }
+            Address::Session(id) => {
+                Some(Self::Session { id: id.clone(), home: Home::Unknown, parked: vec![] })
+            }
+            Address::Nobody => None,
+        }
+    }
+
+    /// Reads a stored resident. What waits parked is read beside it and given with [`Self::with_parked`].
+    pub fn decode(address: &Address, stored: &[u8]) -> Result<Self, WireError> {
+        match address {
+            Address::Attempt(_) => {
+                state::decode_attempt(stored).map(|attempt| Self::Attempt(Box::new(attempt)))
+            }
+            Address::Session(id) => state::decode_home(stored).map(|home| Self::Session {
+                id: id.clone(),
+                home,
+                parked: vec![],
+            }),
+            Address::Nobody => Err(WireError::Malformed("an address")),
+        }
+    }
+
+    /// Keys of the records that wait here.
+    pub fn parked_keys(&self) -> Vec<String> {
+        match self {
+            Self::Session { id, home: Home::Parked { waiting }, .. } => {
+                (0..*waiting).map(|slot| state::parked_key(id, slot)).collect()
+            }
+            Self::Attempt(_) | Self::Session { .. } => vec![],
+        }
+    }
+
+    #[must_use]
+    pub fn with_parked(self, records: Vec<Bytes>) -> Self {
+        match self {
+            Self::Session { id, home, parked: _ } => Self::Session { id, home, parked: records },
+            Self::Attempt(attempt) => Self::Attempt(attempt),
+        }
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Attempt(attempt) => state::encode_attempt(attempt, out),
+            Self::Session { home, .. } => state::encode_home(home, out),
+        }
+    }
+
+    /// The attempt that this is, if it is one.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            Self::Attempt(attempt) => Some(attempt),
+            Self::Session { home: Home::Adopted(attempt), .. } => Some(attempt),
+            Self::Session { .. } => None,
+        }
+    }
+
+    /// Decides one record, and becomes what it is afterwards.
+    pub fn decide(&mut self, task: &Task, policy: &Policy) -> Outcome {
+        match (self, &task.said) {
+            (Self::Attempt(attempt), Said::Signal(signal)) => {
+                let step = attempt.step(signal, policy);
+                **attempt = step.next;
+                Outcome {
+                    fate: Fate::Decided(step.verdict),
+                    outputs: step.effects.into_iter().map(Output::Effect).collect(),
+                }
+            }
+            (Self::Session { id, home, parked }, Said::Signal(signal)) => {
+                let step = home.step(id, signal, policy);
+                *home = step.next;
+                if matches!(step.fate, Fate::Parked { .. }) {
+                    parked.push(encoded(&task.record));
+                }
+                let outputs = outputs(step.effects, id, parked);
+                Outcome { fate: step.fate, outputs }
+            }
+            (Self::Session { id, home, parked }, Said::Claim(claim)) => {
+                let step = home.claim(claim);
+                *home = step.next;
+                let outputs = outputs(step.effects, id, parked);
+                Outcome { fate: step.fate, outputs }
+            }
+            // Routing sends nothing else to a resident; what comes all the same goes to a person.
+            (Self::Attempt(_), Said::Claim(_) | Said::Test)
+            | (Self::Session { .. }, Said::Test) => {
+                set_aside(crate::attempt::DeadLetter::Misrouted)
+            }
+            (Self::Attempt(_) | Self::Session { .. }, Said::Refused(why)) => set_aside(*why),
+        }
+    }
+}
+
+fn set_aside(why: crate::attempt::DeadLetter) -> Outcome {
+    Outcome { fate: Fate::SetAside(why), outputs: vec![] }
+}
+
+fn encoded(record: &SignalRecord) -> Bytes {
+    Bytes::from(record.encoded())
+}
+
+fn outputs(effects: Vec<HomeEffect>, session: &SessionId, parked: &mut Vec<Bytes>) -> Vec<Output> {
+    let mut outputs = vec![];
+    for effect in effects {
+        match effect {
+            HomeEffect::OfAttempt(effect) => outputs.push(Output::Effect(effect)),
+            HomeEffect::Answer { claim, holder } => {
+                outputs.push(Output::Answer { claim, holder });
+            }
+            HomeEffect::Release { to, .. } => {
+                outputs.extend(parked.drain(..).map(|record| Output::Release {
+                    session: session.clone(),
+                    to: to.clone(),
+                    record,
+                }));
+            }
+            HomeEffect::Read { session } => outputs.push(Output::Read { session }),
+        }
+    }
+    outputs
+}

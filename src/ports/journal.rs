@@ -1,0 +1,165 @@
+//! The journal: where the truth is.
+
+use crate::attempt::Position;
+use crate::wire::Topic;
+use crate::wire::prove::Proven;
+use crate::wire::signal::SignalRecord;
+use crate::wire::trailer::{Owner, Trailer};
+use bytes::Bytes;
+use std::future::Future;
+
+/// A signal on its way into a partition.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub partition: u32,
+    pub record: SignalRecord,
+    /// What the door already knows of it, handed on in memory. A record that is read back is
+    /// proven again, to the same value.
+    pub proven: Option<Proven>,
+}
+
+/// A signal at its place.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    pub position: Position,
+    pub record: SignalRecord,
+    pub proven: Option<Proven>,
+}
+
+/// One lane's batch: everything that becomes true together, or not at all.
+#[derive(Debug)]
+pub struct Commit {
+    pub parts: Vec<Part>,
+    pub forwards: Vec<Append>,
+}
+
+/// What a batch comes to in one partition.
+#[derive(Debug)]
+pub struct Part {
+    pub partition: u32,
+    pub epoch: u64,
+    /// Signals `previous..next` are decided by this.
+    pub previous: u64,
+    pub next: u64,
+    /// Bytes of those signals, which the journal may now forget to hold back.
+    pub input_bytes: u64,
+    pub runs: Vec<Run>,
+}
+
+/// Records of one topic of the part's partition, in order, as `wire::section` writes them.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub topic: Topic,
+    pub count: u32,
+    pub bytes: Bytes,
+}
+
+/// A partition as its new owner finds it.
+#[derive(Clone, Debug)]
+pub struct Takeover {
+    /// Greater than every epoch before.
+    pub epoch: u64,
+    /// The last committed batch, if there was one.
+    pub trailer: Option<Trailer>,
+    /// Everything in the changelog before this is committed and to be replayed.
+    pub changelog_end: u64,
+}
+
+/// One thing met while reading a partition's changelog.
+#[derive(Debug)]
+pub enum Replayed {
+    State {
+        key: Bytes,
+        value: Bytes,
+    },
+    /// Everything up to `changelog` has been handed over.
+    Upto {
+        epoch: u64,
+        changelog: u64,
+    },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("more signals wait than the journal may hold back")]
+    Overloaded,
+    #[error("there is no room left on the disk of the journal")]
+    Full,
+    #[error("the journal has stopped")]
+    Closed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    #[error("partition {partition} has a newer owner")]
+    Fenced { partition: u32 },
+    #[error("there is no room left on the disk of the journal")]
+    Full(Commit),
+    #[error("the journal has stopped")]
+    Closed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    #[error("cannot use the journal's files in {folder}: {source}")]
+    Files { folder: String, source: std::io::Error },
+    #[error("another process is using {folder}")]
+    Locked { folder: String },
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+    #[error(
+        "the journal was made for {pinned} partitions and routing {pinned_routing}; this start asks for {asked} and {asked_routing}"
+    )]
+    Pinned { pinned: u32, pinned_routing: u32, asked: u32, asked_routing: u32 },
+    #[error("the journal has stopped")]
+    Closed,
+}
+
+/// Promises, each asked of every adapter by the contract suite:
+///
+/// - `append` answers `Ok` only when the signals are durable; then they are fetched, once, in the
+///   order of their partition, with gapless offsets, by whoever owns the partition.
+/// - `commit` is all or nothing, across partitions and with its forwards; a part under an epoch
+///   that is not the newest is refused and leaves no trace.
+/// - `take_over` hands out an epoch greater than any before, and the last committed trailer.
+/// - `replay` hands over every committed state from a changelog position on, in order, and
+///   nothing that was not committed.
+pub trait Journal: Clone + Send + Sync + 'static {
+    type Intake: Intake;
+
+    fn partitions(&self) -> u32;
+
+    fn append(
+        &self,
+        signals: Vec<Append>,
+    ) -> impl Future<Output = Result<Vec<Position>, AppendError>> + Send;
+
+    /// Answers with the changelog position that covers the commit.
+    fn commit(&self, commit: Commit) -> impl Future<Output = Result<u64, CommitError>> + Send;
+
+    /// `owner` says who and by which rules; its epoch and `next` are the journal's to fill in.
+    fn take_over(
+        &self,
+        partition: u32,
+        owner: &Owner,
+    ) -> impl Future<Output = Result<Takeover, JournalError>> + Send;
+
+    /// Hands over what was committed to `partition` from the changelog position `from` on.
+    fn replay(
+        &self,
+        partition: u32,
+        from: u64,
+        each: &mut dyn FnMut(Replayed),
+    ) -> Result<(), JournalError>;
+
+    /// The signals of `partitions`, each from its last trailer's `next` on.
+    fn intake(&self, partitions: &[u32]) -> Self::Intake;
+
+    /// The changelog position that covers everything committed so far.
+    fn changelog_end(&self) -> u64;
+}
+
+pub trait Intake: Send + 'static {
+    /// Waits for signals; empty when there will be no more.
+    fn fetch(&mut self, most: usize) -> impl Future<Output = Vec<Fetched>> + Send;
+}

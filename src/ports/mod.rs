@@ -1,0 +1,14 @@
+//! What an engine must promise: a journal that is the truth, a view for look-ups, and a clock.
+//!
+//! `tests/contract` asks the same of every adapter. A promise is written where its method is.
+
+mod clock;
+mod journal;
+mod view;
+
+pub use clock::{Clock, SystemClock};
+pub use journal::{
+    Append, AppendError, Commit, CommitError, Fetched, Intake, Journal, JournalError, Part,
+    Replayed, Run, Takeover,
+};
+pub use view::{Apply, Looked, View, ViewError, ViewPosition};

@@ -1,0 +1,64 @@
+//! The view: a checkpointed projection of the journal for look-ups. It may lie, by being behind or
+//! empty; it never decides.
+
+use bytes::Bytes;
+use std::future::Future;
+
+/// How much of a partition's changelog the view has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewPosition {
+    pub epoch: u64,
+    pub changelog: u64,
+}
+
+/// Committed states to be shown, all of one partition.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    pub partition: u32,
+    /// What the view has once these are in.
+    pub position: ViewPosition,
+    pub states: Vec<(Bytes, Bytes)>,
+}
+
+/// The answer to a look-up, together with how much the view had when it answered.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    pub position: ViewPosition,
+    pub values: Vec<Option<Bytes>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ViewError {
+    #[error("the view holds epoch {has} of partition {partition}, newer than {ours}")]
+    Fenced { partition: u32, has: u64, ours: u64 },
+    #[error("the view cannot be used: {0}")]
+    Unavailable(String),
+}
+
+/// Promises, each asked of every adapter by the contract suite:
+///
+/// - what `apply` was told is found by every later `look_up`, with a position at or after it;
+/// - states and position of one `apply` become visible together;
+/// - an `apply` of an older epoch, or of an older position, changes nothing.
+pub trait View: Clone + Send + Sync + 'static {
+    fn position(
+        &self,
+        partition: u32,
+    ) -> impl Future<Output = Result<ViewPosition, ViewError>> + Send;
+
+    fn look_up(
+        &self,
+        partition: u32,
+        keys: Vec<Bytes>,
+    ) -> impl Future<Output = Result<Looked, ViewError>> + Send;
+
+    fn apply(&self, apply: Apply) -> impl Future<Output = Result<(), ViewError>> + Send;
+
+    /// Up to `limit` states of a partition whose keys come after `after`, in key order.
+    fn scan(
+        &self,
+        partition: u32,
+        after: Bytes,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(Bytes, Bytes)>, ViewError>> + Send;
+}
