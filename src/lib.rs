@@ -17,8 +17,12 @@
 //!
 //! Start reading at [`attempt::Attempt::step`].
 
+pub mod actors;
+pub mod adapters;
 pub mod attempt;
+pub mod crash;
 pub mod lane;
 pub mod ports;
+pub mod telemetry;
 pub mod webhook;
 pub mod wire;

@@ -388,7 +388,7 @@ impl Lane {
                 hash,
                 at,
             });
-            after.hash = written.hash;
+            after.hash = written.trailer.hash;
             let states = written.states.into_iter();
             proposed.states.extend(states.map(|(key, state)| (partition, key, state)));
             let input_bytes = batch
@@ -399,9 +399,7 @@ impl Lane {
                 .sum();
             commit.parts.push(Part {
                 partition,
-                epoch: owned.epoch,
-                previous: owned.next,
-                next: after.next,
+                trailer: written.trailer,
                 input_bytes,
                 runs: written.runs,
             });

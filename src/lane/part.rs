@@ -51,7 +51,7 @@ pub struct PartWriter {
 pub struct Written {
     pub runs: Vec<Run>,
     pub states: Vec<(Arc<str>, Bytes)>,
-    pub hash: u64,
+    pub trailer: Trailer,
 }
 
 impl PartWriter {
@@ -289,7 +289,7 @@ impl PartWriter {
         .filter(|(_, (count, _))| *count > 0)
         .map(|(topic, (count, bytes))| Run { topic, count, bytes })
         .collect();
-        Written { runs, states, hash }
+        Written { runs, states, trailer }
     }
 }
 

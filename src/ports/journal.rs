@@ -37,10 +37,9 @@ pub struct Commit {
 #[derive(Debug)]
 pub struct Part {
     pub partition: u32,
-    pub epoch: u64,
-    /// Signals `previous..next` are decided by this.
-    pub previous: u64,
-    pub next: u64,
+    /// Signals `previous..next` of it are decided by this part, under its epoch. It is also the
+    /// last record of the part's `attempts` run.
+    pub trailer: Trailer,
     /// Bytes of those signals, which the journal may now forget to hold back.
     pub input_bytes: u64,
     pub runs: Vec<Run>,

@@ -56,7 +56,7 @@ fn versioned(bytes: &[u8]) -> Result<&[u8], WireError> {
 }
 
 /// Appends, without the copy that a buffer of postcard's own would cost.
-pub(super) fn put_postcard<T: Serialize>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn put_postcard<T: Serialize>(out: &mut Vec<u8>, value: &T) {
     match postcard::serialize_with_flavor(value, Append(out)) {
         Ok(()) => {}
         Err(_) => unreachable!("a growing buffer takes every value that has a length"),

@@ -1,0 +1,343 @@
+//! Carries out what a lane wants, against the ports. It decides nothing.
+
+use super::attempt::{Core, Replied};
+use super::residents::{Residents, Unreadable};
+use super::takeover::{TakeoverError, catch_up};
+use crate::attempt::DeadLetter;
+use crate::crash;
+use crate::lane::batch::{Batch, Decided, Group};
+use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
+use crate::lane::resident::Resident;
+use crate::ports::{
+    Apply, Clock, Commit, CommitError, Intake, Journal, View, ViewError, ViewPosition,
+};
+use crate::telemetry::Metrics;
+use crate::wire::prove::Said;
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+#[derive(Clone, Copy, Debug)]
+pub struct DriverOptions {
+    pub limits: Limits,
+    /// Memory for the live attempts of one lane.
+    pub attempts_memory: usize,
+    pub core: Core,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    #[error(transparent)]
+    Takeover(#[from] TakeoverError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error("partition {partition} has a newer owner; this process must not write to it")]
+    Fenced { partition: u32 },
+    #[error("the journal has stopped")]
+    JournalClosed,
+    #[error("an attempt's actor went without a word")]
+    ActorDied,
+}
+
+/// How long an apply that failed waits before it is tried again.
+const APPLY_AGAIN: Duration = Duration::from_millis(500);
+
+pub struct Driver<J: Journal, V: View, C: Clock> {
+    journal: J,
+    view: V,
+    clock: C,
+    lane: Lane,
+    intake: J::Intake,
+    residents: Residents,
+    partitions: Vec<u32>,
+    /// Up to where the view has said that it has everything.
+    applied: BTreeMap<u32, ViewPosition>,
+    metrics: Metrics,
+    label: String,
+    drain: watch::Receiver<bool>,
+}
+
+impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
+    #[expect(clippy::too_many_arguments, reason = "joined once, in the engine")]
+    pub fn new(
+        journal: J,
+        view: V,
+        clock: C,
+        rules: Rules,
+        options: DriverOptions,
+        partitions: Vec<u32>,
+        metrics: Metrics,
+        label: String,
+        drain: watch::Receiver<bool>,
+    ) -> Self {
+        let intake = journal.intake(&partitions);
+        Self {
+            journal,
+            view,
+            clock,
+            lane: Lane::new(rules, options.limits),
+            intake,
+            residents: Residents::new(options.attempts_memory, options.core),
+            partitions,
+            applied: BTreeMap::new(),
+            metrics,
+            label,
+            drain,
+        }
+    }
+
+    /// Makes the partitions ours.
+    pub async fn take_over(&mut self) -> Result<(), DriverError> {
+        for partition in self.partitions.clone() {
+            let now = self.clock.now();
+            let owner = self.lane.rules().owner(now);
+            let takeover =
+                self.journal.take_over(partition, &owner).await.map_err(TakeoverError::Journal)?;
+            let states = catch_up(&self.journal, &self.view, partition).await?;
+            let position =
+                ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
+            self.view.apply(Apply { partition, position, states: vec![] }).await?;
+            self.applied.insert(partition, position);
+            tracing::info!(
+                partition,
+                epoch = takeover.epoch,
+                next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next),
+                states,
+                "took over"
+            );
+            let told = Told::Owns {
+                partition,
+                epoch: takeover.epoch,
+                trailer: takeover.trailer,
+                changelog: takeover.changelog_end,
+            };
+            self.lane.told(told, now);
+        }
+        Ok(())
+    }
+
+    /// Works until drained.
+    pub async fn run(mut self) -> Result<(), DriverError> {
+        let (applied_to, mut applied_from) = mpsc::channel::<Result<(), ViewError>>(1);
+        let mut applying: Vec<(u32, ViewPosition)> = vec![];
+        loop {
+            while let Some(todo) = self.lane.next(self.clock.now()) {
+                match todo {
+                    Todo::Decide(batch) => self.decide(batch).await?,
+                    Todo::Commit(commit) => self.commit(commit).await?,
+                    Todo::Apply(applies) => {
+                        applying = applies.iter().map(|a| (a.partition, a.position)).collect();
+                        self.apply(applies, applied_to.clone());
+                    }
+                    Todo::Report(report) => self.metrics.committed(&report),
+                    Todo::Stop(Stop::Drained) => return Ok(()),
+                    Todo::Stop(Stop::Fenced { partition }) => {
+                        return Err(DriverError::Fenced { partition });
+                    }
+                    Todo::Stop(Stop::JournalClosed) => return Err(DriverError::JournalClosed),
+                }
+                // What the view has said meanwhile makes room; nobody else would tell the lane.
+                if let Ok(answer) = applied_from.try_recv() {
+                    self.applied(answer, &applying);
+                }
+            }
+            self.show();
+            let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
+            let wait = Duration::from_millis(wake.unwrap_or(u64::from(u32::MAX)));
+            tokio::select! {
+                biased;
+                Some(answer) = applied_from.recv() => self.applied(answer, &applying),
+                fetched = self.intake.fetch(FETCH_MAX), if self.lane.wants_more() => {
+                    if fetched.is_empty() {
+                        self.lane.told(Told::JournalClosed, self.clock.now());
+                    } else {
+                        self.lane.told(Told::Fetched(fetched), self.clock.now());
+                    }
+                }
+                changed = self.drain.changed() => {
+                    if changed.is_err() || *self.drain.borrow() {
+                        self.lane.told(Told::Drain, self.clock.now());
+                        self.drain = watch::Sender::new(true).subscribe();
+                    }
+                }
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn applied(&mut self, answer: Result<(), ViewError>, applying: &[(u32, ViewPosition)]) {
+        let now = self.clock.now();
+        match answer {
+            Ok(()) => {
+                self.applied.extend(applying.iter().copied());
+                self.lane.told(Told::Applied, now);
+            }
+            Err(error) => {
+                tracing::error!(%error, "the view did not take what was committed; trying again");
+                self.lane.told(Told::NotApplied, now);
+            }
+        }
+    }
+
+    /// Writes behind, while the lane goes on.
+    fn apply(&self, applies: Vec<Apply>, answer: mpsc::Sender<Result<(), ViewError>>) {
+        let view = self.view.clone();
+        actix_rt::spawn(async move {
+            let mut done = Ok(());
+            for apply in applies {
+                done = view.apply(apply).await;
+                if done.is_err() {
+                    tokio::time::sleep(APPLY_AGAIN).await;
+                    break;
+                }
+            }
+            let _lane_is_gone = answer.send(done).await;
+        });
+    }
+
+    async fn commit(&mut self, commit: Commit) -> Result<(), DriverError> {
+        crash::point("lane.before_commit");
+        let signals: u64 =
+            commit.parts.iter().map(|part| part.trailer.next - part.trailer.previous).sum();
+        let timer = self.metrics.commit_seconds.start_timer();
+        let told = match self.journal.commit(commit).await {
+            Ok(changelog) => Told::Committed { changelog },
+            Err(CommitError::Full(commit)) => Told::NoRoom(commit),
+            Err(CommitError::Fenced { partition }) => Told::Fenced { partition },
+            Err(CommitError::Closed) => Told::JournalClosed,
+        };
+        timer.observe_duration();
+        crash::point("lane.after_commit");
+        self.metrics.commit_signals.observe(signals as f64);
+        self.lane.told(told, self.clock.now());
+        Ok(())
+    }
+
+    async fn decide(&mut self, mut batch: Batch) -> Result<(), DriverError> {
+        let policy = self.lane.rules().policy;
+        let mut decided: Vec<Option<Decided>> = Vec::new();
+        decided.resize_with(batch.groups.len(), || None);
+        let mut open: Vec<usize> = (0..batch.groups.len()).collect();
+        while !open.is_empty() {
+            self.activate(&batch.groups, &open).await?;
+            let replies = self.residents.ask(&mut batch.groups, &open, &policy).await;
+            open.clear();
+            for (index, replied) in replies {
+                match replied {
+                    Replied::Decided(answer) => decided[index] = Some(answer),
+                    Replied::Panicked { task, mut tasks } => {
+                        self.metrics.attempts_panicked.inc();
+                        tracing::error!(
+                            key = %batch.groups[index].key,
+                            "a decision panicked; its signal is set aside"
+                        );
+                        tasks[task].said = Said::Refused(DeadLetter::Panicked);
+                        batch.groups[index].tasks = tasks;
+                        open.push(index);
+                    }
+                    Replied::Died => return Err(DriverError::ActorDied),
+                }
+            }
+        }
+        let decided: Option<Vec<Decided>> = decided.into_iter().collect();
+        let decided = decided.ok_or(DriverError::ActorDied)?;
+        self.residents.passivate();
+        self.lane.told(Told::Decided { batch, decided }, self.clock.now());
+        Ok(())
+    }
+
+    /// Brings to life whoever is needed and is not live: from what the lane still holds, else from
+    /// the view.
+    async fn activate(&mut self, groups: &[Group], which: &[usize]) -> Result<(), DriverError> {
+        let mut missing: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for &index in which {
+            let group = &groups[index];
+            if self.residents.is_live(&group.key) {
+                continue;
+            }
+            match self.lane.dirty(&group.key).cloned() {
+                Some(stored) => self.wake(group, Some(stored)).await?,
+                None => missing.entry(group.partition).or_default().push(index),
+            }
+        }
+        for (partition, indexes) in missing {
+            let keys = indexes.iter().map(|i| key_bytes(&groups[*i].key)).collect();
+            let values = self.look_up(partition, keys).await?;
+            for (index, stored) in indexes.into_iter().zip(values) {
+                self.wake(&groups[index], stored).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self, group: &Group, stored: Option<Bytes>) -> Result<(), DriverError> {
+        let mut parked = vec![];
+        if let Some(bytes) = &stored
+            && group.key.starts_with("s/")
+        {
+            let unreadable = || Unreadable { key: Arc::clone(&group.key) };
+            let resident = Resident::decode(&group.address, bytes).map_err(|_| unreadable())?;
+            let keys = resident.parked_keys();
+            if !keys.is_empty() {
+                parked = self.parked(group, keys).await?;
+            }
+        }
+        self.residents.activate(group, stored.as_ref(), parked)?;
+        Ok(())
+    }
+
+    async fn parked(&self, group: &Group, keys: Vec<String>) -> Result<Vec<Bytes>, DriverError> {
+        let held: HashMap<&String, Bytes> =
+            keys.iter().filter_map(|key| Some((key, self.lane.dirty(key)?.clone()))).collect();
+        let asked = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+        let shown = self.look_up(group.partition, asked).await?;
+        keys.iter()
+            .zip(shown)
+            .map(|(key, shown)| {
+                held.get(key)
+                    .cloned()
+                    .or(shown)
+                    .ok_or_else(|| Unreadable { key: Arc::from(key.as_str()) }.into())
+            })
+            .collect()
+    }
+
+    /// A look-up that the view may not answer from the past: where it is behind what it had
+    /// acknowledged, it is repaired first.
+    async fn look_up(
+        &self,
+        partition: u32,
+        keys: Vec<Bytes>,
+    ) -> Result<Vec<Option<Bytes>>, DriverError> {
+        let least = self.applied.get(&partition).copied().unwrap_or_default();
+        let looked = self.view.look_up(partition, keys.clone()).await?;
+        if looked.position.changelog >= least.changelog {
+            return Ok(looked.values);
+        }
+        self.metrics.view_repairs.inc();
+        tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
+        catch_up(&self.journal, &self.view, partition).await?;
+        self.view.apply(Apply { partition, position: least, states: vec![] }).await?;
+        Ok(self.view.look_up(partition, keys).await?.values)
+    }
+
+    fn show(&self) {
+        let label = [self.label.as_str()];
+        let metrics = &self.metrics;
+        metrics.lane_backlog.with_label_values(&label).set(self.lane.backlog() as i64);
+        metrics.attempts_live.with_label_values(&label).set(self.residents.count() as i64);
+        metrics.attempts_memory.with_label_values(&label).set(self.residents.weight() as i64);
+        metrics.view_unapplied.with_label_values(&label).set(self.lane.dirty_bytes() as i64);
+    }
+}
+
+/// Signals asked for at a time: a batch.
+const FETCH_MAX: usize = 1_000;
+
+fn key_bytes(key: &Arc<str>) -> Bytes {
+    Bytes::copy_from_slice(key.as_bytes())
+}

@@ -1,0 +1,130 @@
+//! The lanes over a journal and a view: each on a thread of its own, each with a set of partitions.
+
+use super::driver::{Driver, DriverError, DriverOptions};
+use crate::lane::machine::Rules;
+use crate::ports::{Clock, Journal, View};
+use crate::telemetry::Metrics;
+use actix::Arbiter;
+use tokio::sync::{oneshot, watch};
+
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Threads that decide. More than partitions would have nothing to do.
+    pub lanes: u32,
+    pub driver: DriverOptions,
+    /// Names this process in owner records.
+    pub instance: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("lane {lane}: {source}")]
+    Lane { lane: u32, source: DriverError },
+    #[error("lane {lane} panicked; what it held may be wrong, and a start reads it anew")]
+    Panicked { lane: u32 },
+}
+
+type Ended = Result<(), EngineError>;
+
+/// Running lanes.
+pub struct Engine {
+    lanes: Vec<(u32, Arbiter, oneshot::Receiver<Result<(), DriverError>>)>,
+    drain: watch::Sender<bool>,
+}
+
+impl Engine {
+    /// Starts the lanes and waits until every partition is theirs.
+    pub async fn start<J: Journal, V: View, C: Clock>(
+        journal: &J,
+        view: &V,
+        clock: &C,
+        rules: &Rules,
+        options: &EngineOptions,
+        metrics: &Metrics,
+    ) -> Result<Self, EngineError> {
+        let drain = watch::Sender::new(false);
+        let mut engine = Self { lanes: vec![], drain: drain.clone() };
+        let lanes = options.lanes.clamp(1, journal.partitions());
+        let mut ready = vec![];
+        for lane in 0..lanes {
+            let partitions = (0..journal.partitions()).filter(|p| p % lanes == lane).collect();
+            let writer = format!("{}/{lane}", options.instance);
+            let rules = Rules { writer, ..rules.clone() };
+            let (journal, view, clock) = (journal.clone(), view.clone(), clock.clone());
+            let (metrics, drain) = (metrics.clone(), drain.subscribe());
+            let driver_options = options.driver;
+            let (taken_to, taken) = oneshot::channel();
+            let (ended_to, ended) = oneshot::channel();
+            let arbiter = Arbiter::new();
+            let spawned = arbiter.spawn_fn(move || {
+                let mut driver = Driver::new(
+                    journal,
+                    view,
+                    clock,
+                    rules,
+                    driver_options,
+                    partitions,
+                    metrics,
+                    lane.to_string(),
+                    drain,
+                );
+                actix::spawn(async move {
+                    match driver.take_over().await {
+                        Ok(()) => {
+                            let _nobody = taken_to.send(());
+                            let _nobody = ended_to.send(driver.run().await);
+                        }
+                        Err(error) => {
+                            let _nobody = ended_to.send(Err(error));
+                        }
+                    }
+                });
+            });
+            if !spawned {
+                return Err(EngineError::Panicked { lane });
+            }
+            engine.lanes.push((lane, arbiter, ended));
+            ready.push(taken);
+        }
+        for (index, taken) in ready.into_iter().enumerate() {
+            if taken.await.is_err() {
+                let (lane, _, ended) = engine.lanes.swap_remove(index);
+                return Err(ended_as(lane, ended.await)
+                    .err()
+                    .unwrap_or(EngineError::Panicked { lane }));
+            }
+        }
+        Ok(engine)
+    }
+
+    /// Resolves when a lane has ended without being asked to.
+    pub async fn broken(&mut self) -> EngineError {
+        let ends = self.lanes.iter_mut().map(|(lane, _, ended)| {
+            let lane = *lane;
+            Box::pin(async move { ended_as(lane, ended.await) })
+        });
+        let (ended, index, _rest) = futures_util::future::select_all(ends).await;
+        let lane = self.lanes[index].0;
+        self.lanes.swap_remove(index);
+        ended.err().unwrap_or(EngineError::Panicked { lane })
+    }
+
+    /// Lets every lane finish what it has taken, then ends them.
+    pub async fn drain(self) -> Ended {
+        self.drain.send_replace(true);
+        let mut ended = Ok(());
+        for (lane, arbiter, end) in self.lanes {
+            ended = ended.and(ended_as(lane, end.await));
+            arbiter.stop();
+        }
+        ended
+    }
+}
+
+fn ended_as(lane: u32, ended: Result<Result<(), DriverError>, oneshot::error::RecvError>) -> Ended {
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(source)) => Err(EngineError::Lane { lane, source }),
+        Err(_) => Err(EngineError::Panicked { lane }),
+    }
+}

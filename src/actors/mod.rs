@@ -1,0 +1,27 @@
+//! Who runs when: a driver per lane, and one actix actor per live attempt on the lane's arbiter.
+//! The only folder beside the wiring that names actix.
+//!
+//! ```text
+//!  journal ─▶ intake ─▶ driver ──told──▶ Lane (pure) ──todo──▶ driver
+//!                          │ Decide: one message per resident        │ Commit ─▶ journal
+//!                          ▼                                         │ Apply  ─▶ view
+//!                    attempt actors (LRU, within a memory budget)    ▼ Report ─▶ metrics
+//! ```
+//!
+//! | file        | what it does                                                     |
+//! |-------------|------------------------------------------------------------------|
+//! | `attempt`   | the actor: one resident, one message at a time                   |
+//! | `residents` | activates, asks and passivates the attempts of a lane            |
+//! | `takeover`  | makes a partition ours and brings the view up to the journal     |
+//! | `driver`    | carries out what a lane wants                                    |
+//! | `engine`    | starts the lanes over a journal and a view, and drains them      |
+
+mod attempt;
+mod driver;
+mod engine;
+mod residents;
+mod takeover;
+
+pub use attempt::{AttemptActor, Core, Decide, Replied, Reply};
+pub use driver::DriverOptions;
+pub use engine::{Engine, EngineError, EngineOptions};

@@ -1,0 +1,79 @@
+//! Making a partition ours: a new epoch, and a view that has everything committed before it.
+
+use crate::ports::{Apply, Journal, JournalError, Replayed, View, ViewError, ViewPosition};
+use bytes::Bytes;
+use std::collections::HashMap;
+use tokio::sync::mpsc;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    View(#[from] ViewError),
+}
+
+/// States replayed before they are applied together. Large enough to coalesce, small enough to
+/// hold.
+const CHUNK_BYTES: usize = 4 << 20;
+
+/// Chunks that may wait for the view.
+const CHUNKS_WAITING: usize = 2;
+
+#[derive(Default)]
+struct Chunk {
+    states: HashMap<Bytes, Bytes>,
+    bytes: usize,
+    position: ViewPosition,
+}
+
+/// Replays into the view what the journal has and the view has not. Says how many states.
+pub async fn catch_up<J: Journal, V: View>(
+    journal: &J,
+    view: &V,
+    partition: u32,
+) -> Result<u64, TakeoverError> {
+    let from = view.position(partition).await?.changelog;
+    let (to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
+    let reading = {
+        let journal = journal.clone();
+        tokio::task::spawn_blocking(move || read(&journal, partition, from, &to))
+    };
+    let mut states = 0;
+    while let Some(chunk) = chunks.recv().await {
+        states += chunk.states.len() as u64;
+        let Chunk { states, position, .. } = chunk;
+        view.apply(Apply { partition, position, states: states.into_iter().collect() }).await?;
+    }
+    match reading.await {
+        Ok(read) => read?,
+        Err(_panicked) => return Err(JournalError::Closed.into()),
+    }
+    Ok(states)
+}
+
+fn read<J: Journal>(
+    journal: &J,
+    partition: u32,
+    from: u64,
+    to: &mpsc::Sender<Chunk>,
+) -> Result<(), JournalError> {
+    let mut chunk = Chunk::default();
+    journal.replay(partition, from, &mut |replayed| match replayed {
+        Replayed::State { key, value } => {
+            chunk.bytes += key.len() + value.len();
+            // Copies, so that a chunk does not keep whole frames in memory.
+            chunk.states.insert(Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value));
+        }
+        Replayed::Upto { epoch, changelog } => {
+            chunk.position = ViewPosition { epoch, changelog };
+            if chunk.bytes >= CHUNK_BYTES {
+                let _view_failed = to.blocking_send(std::mem::take(&mut chunk));
+            }
+        }
+    })?;
+    if chunk.position.changelog > 0 {
+        let _view_failed = to.blocking_send(chunk);
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Durable signals on their way to a lane, in memory. How many bytes may be here is bounded where
+//! they are taken in; see `writer`.
+
+use crate::ports::{Fetched, Intake};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+#[derive(Default)]
+struct Waiting {
+    signals: VecDeque<Fetched>,
+    closed: bool,
+}
+
+/// Signals of some partitions, in the order in which they became durable.
+#[derive(Clone, Default)]
+pub struct Queue {
+    waiting: Arc<Mutex<Waiting>>,
+    changed: Arc<Notify>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn push(&self, signals: impl IntoIterator<Item = Fetched>) {
+        self.lock().signals.extend(signals);
+        self.changed.notify_one();
+    }
+
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_one();
+    }
+
+    /// Takes out what waits for `partition`, for a queue that serves it from now on.
+    pub fn hand_over(&self, partition: u32) -> Vec<Fetched> {
+        let mut waiting = self.lock();
+        let (theirs, ours) = std::mem::take(&mut waiting.signals)
+            .into_iter()
+            .partition(|signal: &Fetched| signal.position.partition == partition);
+        waiting.signals = ours;
+        Vec::from(theirs)
+    }
+}
+
+/// The reading end of a lane's queue.
+pub struct QueueIntake {
+    pub(super) queue: Queue,
+}
+
+impl Intake for QueueIntake {
+    async fn fetch(&mut self, most: usize) -> Vec<Fetched> {
+        loop {
+            // Registered before looking, so that what comes in between is not missed.
+            let changed = self.queue.changed.notified();
+            {
+                let mut waiting = self.queue.lock();
+                let count = waiting.signals.len().min(most);
+                if count > 0 || waiting.closed {
+                    return waiting.signals.drain(..count).collect();
+                }
+            }
+            changed.await;
+        }
+    }
+}

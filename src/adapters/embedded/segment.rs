@@ -1,0 +1,257 @@
+//! The log: preallocated files, written one frame at a time, each synced before the next begins.
+//!
+//! A file is named by the byte address of its first frame, and addresses run on without a gap from
+//! one file to the next. Only the last frame can ever be torn, because no frame is begun before
+//! the one before it is durable. So a broken frame with a whole one behind it is damage, not a
+//! torn tail, and the start refuses to guess.
+
+use super::disk::{Disk, DiskFile, read_full};
+use super::frame::{ALIGNMENT, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Header};
+use crate::crash;
+use bytes::Bytes;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("{doing} {path}: {source}")]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+    #[error("{path} is damaged at byte {at}: {what}")]
+    Damaged { path: PathBuf, at: u64, what: &'static str },
+}
+
+impl LogError {
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Damaged { .. } => false,
+        }
+    }
+}
+
+pub(super) fn failed<'a>(
+    doing: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> LogError + 'a {
+    move |source| LogError::Io { doing, path: path.to_owned(), source }
+}
+
+const SUFFIX: &str = ".seg";
+/// What a last segment is copied to before it takes its place.
+const COPY_SUFFIX: &str = ".copy";
+
+pub fn segment_path(folder: &Path, base: u64) -> PathBuf {
+    folder.join(format!("{base:020}{SUFFIX}"))
+}
+
+/// The addresses at which the segments of a folder begin, in order.
+pub fn segment_bases(disk: &dyn Disk, folder: &Path) -> Result<Vec<u64>, LogError> {
+    let mut bases: Vec<u64> = disk
+        .list(folder)
+        .map_err(failed("cannot list", folder))?
+        .iter()
+        .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok())
+        .collect();
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// Reads the frame at `lsn` of the segment that begins at `base`, if a whole one is there.
+pub fn read_frame(file: &dyn DiskFile, base: u64, lsn: u64) -> io::Result<Option<Frame>> {
+    let mut head = [0_u8; HEADER_BYTES];
+    if read_full(file, &mut head, lsn - base)? < HEADER_BYTES {
+        return Ok(None);
+    }
+    let Some(header) = Header::read(&head, lsn) else { return Ok(None) };
+    let mut bytes = vec![0_u8; header.length];
+    if read_full(file, &mut bytes, lsn - base)? < header.length || !header.holds(&bytes) {
+        return Ok(None);
+    }
+    Ok(Some(Frame { header, bytes: Bytes::from(bytes) }))
+}
+
+/// The end of the log, open for writing.
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    segment_bytes: u64,
+    file: Arc<dyn DiskFile>,
+    base: u64,
+    end: u64,
+}
+
+impl Log {
+    /// Opens the log of `folder`, telling `each` every frame from `from` on.
+    ///
+    /// The last segment is copied to a new file and synced before this returns: after a failed
+    /// sync the cache of the operating system may show bytes that the disk does not have, and a
+    /// copy has only what is really read and really synced.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        folder: PathBuf,
+        segment_bytes: u64,
+        from: u64,
+        mut each: impl FnMut(&Frame) -> Result<(), &'static str>,
+    ) -> Result<Self, LogError> {
+        let bases = segment_bases(disk.as_ref(), &folder)?;
+        let Some(&last) = bases.last() else {
+            let file = create_segment(disk.as_ref(), &folder, 0, segment_bytes)?;
+            return Ok(Self { disk, folder, segment_bytes, file, base: 0, end: 0 });
+        };
+        let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
+        // The whole segment is read, even where only its end is asked for: what is served from
+        // here on must be known to be whole.
+        let mut end = bases[first];
+        for (index, &base) in bases.iter().enumerate().skip(first) {
+            let path = segment_path(&folder, base);
+            if base != end && index != first {
+                let what = "the segment before it does not end where this one begins";
+                return Err(LogError::Damaged { path, at: base, what });
+            }
+            let file = disk.open(&path).map_err(failed("cannot open", &path))?;
+            while let Some(frame) =
+                read_frame(file.as_ref(), base, end).map_err(failed("cannot read", &path))?
+            {
+                if end >= from {
+                    each(&frame).map_err(|what| LogError::Damaged {
+                        path: path.clone(),
+                        at: end - base,
+                        what,
+                    })?;
+                }
+                end = frame.end();
+            }
+            refuse_damage(file.as_ref(), &path, base, end)?;
+        }
+        if end < from {
+            let path = segment_path(&folder, last);
+            let what = "the log ends before the point that a snapshot says is durable";
+            return Err(LogError::Damaged { path, at: end - last, what });
+        }
+        let file = recopy(disk.as_ref(), &folder, last, end, segment_bytes)?;
+        Ok(Self { disk, folder, segment_bytes, file, base: last, end })
+    }
+
+    /// The address of the next frame, if it is `length` long; rolls to a new segment where the
+    /// current one has no room for it.
+    pub fn place(&mut self, length: usize) -> Result<u64, LogError> {
+        let used = self.end - self.base;
+        if used > 0 && used + length as u64 > self.segment_bytes {
+            self.roll()?;
+        }
+        Ok(self.end)
+    }
+
+    /// Writes a sealed frame at the place that was given, and makes it durable.
+    pub fn write(&mut self, frame: &[u8]) -> Result<(), LogError> {
+        let path = segment_path(&self.folder, self.base);
+        crash::point("journal.before_write");
+        self.file
+            .write_all_at(frame, self.end - self.base)
+            .map_err(failed("cannot write to", &path))?;
+        crash::point("journal.after_write");
+        self.file.sync().map_err(failed("cannot sync", &path))?;
+        crash::point("journal.after_sync");
+        self.end += frame.len() as u64;
+        Ok(())
+    }
+
+    pub fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Makes the next segment first: where there is no room for it, nothing has changed.
+    fn roll(&mut self) -> Result<(), LogError> {
+        let fresh = create_segment(self.disk.as_ref(), &self.folder, self.end, self.segment_bytes)?;
+        crash::point("journal.roll.after_create");
+        let path = segment_path(&self.folder, self.base);
+        crash::point("journal.roll.before_close");
+        self.file.truncate(self.end - self.base).map_err(failed("cannot close", &path))?;
+        self.file.sync().map_err(failed("cannot sync", &path))?;
+        crash::point("journal.roll.after_close");
+        self.file = fresh;
+        self.base = self.end;
+        Ok(())
+    }
+}
+
+fn create_segment(
+    disk: &dyn Disk,
+    folder: &Path,
+    base: u64,
+    segment_bytes: u64,
+) -> Result<Arc<dyn DiskFile>, LogError> {
+    let path = segment_path(folder, base);
+    let made = (|| {
+        let file = disk.create(&path)?;
+        file.allocate(segment_bytes.max(FRAME_BYTES_MAX as u64))?;
+        file.sync()?;
+        disk.sync_folder(folder)?;
+        Ok(file)
+    })();
+    made.map_err(|error| {
+        // A half-made file would stand in the way of the next try.
+        let _gone = disk.remove(&path);
+        failed("cannot make", &path)(error)
+    })
+}
+
+/// A broken frame is a torn tail only if nothing whole comes after it.
+pub fn refuse_damage(
+    file: &dyn DiskFile,
+    path: &Path,
+    base: u64,
+    end: u64,
+) -> Result<(), LogError> {
+    let length = file.length().map_err(failed("cannot read", path))?;
+    let mut rest = vec![0_u8; usize::try_from(length.saturating_sub(end - base)).unwrap_or(0)];
+    let filled = read_full(file, &mut rest, end - base).map_err(failed("cannot read", path))?;
+    let rest = &rest[..filled];
+    for at in (ALIGNMENT..rest.len()).step_by(ALIGNMENT) {
+        let tail = &rest[at..];
+        if let Some(header) = Header::read(tail, end + at as u64)
+            && tail.get(..header.length).is_some_and(|frame| header.holds(frame))
+        {
+            let what = "a broken frame has a whole one behind it; nothing was changed";
+            return Err(LogError::Damaged { path: path.to_owned(), at: end - base, what });
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the last segment with a synced copy of its whole frames, preallocated anew.
+fn recopy(
+    disk: &dyn Disk,
+    folder: &Path,
+    base: u64,
+    end: u64,
+    segment_bytes: u64,
+) -> Result<Arc<dyn DiskFile>, LogError> {
+    const STEP: usize = 1 << 20;
+    let path = segment_path(folder, base);
+    let copy = path.with_extension(COPY_SUFFIX.trim_start_matches('.'));
+    let copied = (|| {
+        let from = disk.open(&path)?;
+        let to = disk.create(&copy)?;
+        to.allocate(segment_bytes.max(FRAME_BYTES_MAX as u64))?;
+        let mut buffer = vec![0_u8; STEP];
+        let mut at = 0;
+        while at < end - base {
+            let want = usize::try_from(end - base - at).unwrap_or(STEP).min(STEP);
+            let got = read_full(from.as_ref(), &mut buffer[..want], at)?;
+            if got < want {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
+            to.write_all_at(&buffer[..got], at)?;
+            at += got as u64;
+        }
+        to.sync()?;
+        disk.rename(&copy, &path)?;
+        disk.sync_folder(folder)?;
+        Ok(to)
+    })();
+    copied.map_err(failed("cannot copy", &path))
+}

@@ -1,0 +1,3 @@
+//! The engines behind the ports. Each folder knows the ports and the wire, and nothing above.
+
+pub mod embedded;
