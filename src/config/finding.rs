@@ -19,6 +19,19 @@ impl Level {
     }
 }
 
+/// Errors before warnings, and each as a reader comes upon it: down the file, then the variables.
+pub(super) fn sort(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| {
+        let place = match &finding.at {
+            Where::Line(quote) => (0, quote.line, quote.column),
+            Where::Variable(_) => (1, 0, 0),
+            Where::File(_) => (2, 0, 0),
+            Where::Nowhere => (3, 0, 0),
+        };
+        (finding.level, place)
+    });
+}
+
 /// One mistake. It names keys, files and variables, and never repeats a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -86,7 +99,7 @@ pub struct ConfigErrors(Vec<Finding>);
 
 impl ConfigErrors {
     pub(super) fn new(mut findings: Vec<Finding>) -> Self {
-        findings.sort_by_key(|finding| finding.level);
+        sort(&mut findings);
         Self(findings)
     }
 

@@ -29,7 +29,7 @@ pub use secrets::{KeptSecret, Secret, Secrets};
 use crate::attempt::{EndpointName, Mode, Policy, words};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +89,16 @@ pub struct Listen {
     pub public: SocketAddr,
     pub api: SocketAddr,
     pub ops: SocketAddr,
+}
+
+impl Listen {
+    /// On this machine alone, so that nothing is reachable before someone has decided so.
+    pub const DEFAULT: Self =
+        Self { public: loopback(8480), api: loopback(8481), ops: loopback(8482) };
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,8 +254,8 @@ impl Loaded {
     }
 }
 
-/// Everything that is wrong or remarkable, in the order of the levels: for telling a person all of
-/// it at once. Also looks for the secrets.
+/// Everything that is wrong or remarkable, the secrets included: for telling a person all of it at
+/// once. `more` adds what only the caller can know.
 pub fn check(
     document: &Document,
     purpose: Purpose,
@@ -255,9 +265,9 @@ pub fn check(
     let lookup = |name: &str| document.variable(name).map(str::to_owned);
     let (_, mut problems) = Secrets::resolve(&config, lookup);
     problems.extend(more(&config));
-    problems.retain(|problem| !is_echo(problem, &findings));
+    problems.retain(|problem| !places.is_echo(problem, &findings));
     findings.extend(problems.into_iter().map(|problem| places.point(problem)));
-    findings.sort_by_key(|finding| finding.level);
+    finding::sort(&mut findings);
     findings
 }
 
@@ -274,17 +284,9 @@ fn examine(document: &Document, purpose: Purpose) -> (Config, reading::Places, V
     // Of a file that was not read nothing can be said to be missing from it.
     let unread = findings.iter().any(|finding| finding.key.is_none());
     let (config, mut problems) = understand::understand(form, purpose);
-    problems.retain(|problem| !is_echo(problem, &findings));
+    problems.retain(|problem| !places.is_echo(problem, &findings));
     if !unread {
         findings.extend(problems.into_iter().map(|problem| places.point(problem)));
     }
     (config, places, findings)
-}
-
-/// Whether a problem is only what an error at its key, or below it, left behind.
-fn is_echo(problem: &Problem, findings: &[Finding]) -> bool {
-    let keys =
-        findings.iter().filter(|finding| finding.is_error()).filter_map(|it| it.key.as_deref());
-    let mut below = keys.filter_map(|key| key.strip_prefix(problem.key.as_str()));
-    below.any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

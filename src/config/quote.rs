@@ -6,12 +6,19 @@ use std::ops::Range;
 /// What stands in the place of anything that may be secret, whatever its length.
 const HIDDEN: &str = "***";
 
-/// A text that was meant to be the name of a secret's place and is the secret itself, or that
-/// carries a password. Such a text is not even shown in a complaint about it.
+/// How secrets of 0Gate's and of others begin.
+const MARKS: &[&str] = &["whsec_", "sk_test_", "sk_live_", "-----BEGIN"];
+
+/// A text that should name the place of a secret and is the secret itself. Only its beginning
+/// tells: a file may well be called `/run/secrets/whsec_shop`.
+pub(super) fn is_secret(text: &str) -> bool {
+    MARKS.iter().any(|mark| text.starts_with(mark))
+}
+
+/// A text that may hold a secret or a password, and is not even shown in a complaint about it.
 pub(super) fn looks_secret(text: &str) -> bool {
-    let marks = ["whsec_", "sk_test_", "sk_live_", "-----BEGIN"];
-    let has_password = text.split_once("://").is_some_and(|(_, rest)| rest.contains('@'));
-    marks.iter().any(|mark| text.contains(mark)) || has_password
+    let has_password = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
+    has_password || MARKS.iter().any(|mark| text.contains(mark))
 }
 
 /// Quotes the line in which `span` begins. What `hidden` covers is not shown, nor is a comment.

@@ -76,6 +76,7 @@ impl Document {
         review.table(&mut table, schema::tree(), "", false);
         places.hidden.retain(|span| !review.plain.contains(span));
         tree::places(&table, "", &mut places.by_key);
+        places.meant = review.meant;
 
         let form = match serde_json::from_value(Value::Table(table).into_json()) {
             Ok(form) => form,
@@ -146,10 +147,16 @@ fn node_of(name: &str, path: &[String], text: &str) -> Result<Node, Problem> {
         let flag = text.trim().parse();
         Value::Flag(flag.map_err(|_| refuse("true or false", "write true or false"))?)
     } else {
-        let fix = "write it as in the file, such as '[{ file = \"/path\" }]'; one key of a table \
-                   is set by adding `__` and its name";
         let list = schema::allows(expected, "array");
         let wanted = if list { "a TOML list" } else { "a TOML table" };
+        let fix = match schema::keys(expected).next() {
+            Some(key) if !list => {
+                let single = format!("{name}__{}", key.to_ascii_uppercase());
+                format!("set one key of it, such as {single}, or write the whole in {{ }}")
+            }
+            _list_or_free => "write it as in the file, such as '[{ file = \"/path\" }]'".to_owned(),
+        };
+        let fix = fix.as_str();
         let node = tree::of_variable(name, text).map_err(|_| refuse(wanted, fix))?;
         if !schema::allows(expected, node.value.kind()) {
             return Err(refuse(wanted, fix));
@@ -207,6 +214,7 @@ pub(super) struct Places {
     file: Option<(String, String)>,
     hidden: Vec<Range<usize>>,
     by_key: BTreeMap<String, Origin>,
+    meant: Vec<String>,
 }
 
 impl Places {
@@ -227,6 +235,13 @@ impl Places {
             None => Where::Nowhere,
         };
         finding(problem, at)
+    }
+
+    /// Whether a problem is only what an error at its key, above it or below it, left behind.
+    pub(super) fn is_echo(&self, problem: &Problem, findings: &[Finding]) -> bool {
+        let errors = findings.iter().filter(|finding| finding.is_error());
+        let mut keys = errors.filter_map(|finding| finding.key.as_ref()).chain(&self.meant);
+        keys.any(|key| is_within(key, &problem.key) || is_within(&problem.key, key))
     }
 
     fn at(&self, problem: Problem, origin: &Origin) -> Finding {
@@ -251,8 +266,14 @@ impl Places {
             level: Level::Error,
             key: None,
             message: format!("this is no TOML: {}", error.message()),
-            fix: "texts stand in \"quotation marks\", lists in [ ], tables under [name] or in { }"
-                .to_owned(),
+            fix: match error.message() {
+                "duplicate key" => "keep one of the two".to_owned(),
+                _other => {
+                    "texts stand in \"quotation marks\", lists in [ ], tables under [name] or \
+                           in { }"
+                        .to_owned()
+                }
+            },
             at: match error.span() {
                 Some(span) => Where::Line(quote::quote(name, text, span, &hidden)),
                 None => Where::File(name.clone()),
@@ -260,6 +281,11 @@ impl Places {
         };
         errors.iter().take(SYNTAX_ERRORS_MAX).map(of_one).collect()
     }
+}
+
+fn is_within(key: &str, table: &str) -> bool {
+    let rest = key.strip_prefix(table);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn finding(problem: Problem, at: Where) -> Finding {

@@ -13,6 +13,8 @@ use std::ops::Range;
 pub(super) struct Review {
     pub problems: Vec<(Problem, Origin)>,
     pub plain: Vec<Range<usize>>,
+    /// Keys that unknown ones seem to have been meant for, so that nobody calls those missing too.
+    pub meant: Vec<String>,
 }
 
 impl Review {
@@ -22,6 +24,7 @@ impl Review {
             let below = join(path, key);
             let Some(inner) = schema::inside(schema, key) else {
                 self.problems.push((unknown_key(key, path, schema), entry.key.clone()));
+                self.meant.extend(nearest(key, schema::keys(schema)).map(|near| join(path, near)));
                 return false;
             };
             if let Some(problem) = bad_name(key, path) {
@@ -41,7 +44,9 @@ impl Review {
             } else {
                 wrong_kind(path, &node.value, schema)
             };
-            if !secret && !value_is_secret && !wants_source(schema) {
+            // What stands where a table belongs could have been meant for any key in it.
+            let wants_value = !schema::allows(schema, "object") && !schema::allows(schema, "array");
+            if !secret && !value_is_secret && wants_value {
                 self.show(node);
             }
             self.problems.push((problem, node.origin.clone()));
@@ -151,7 +156,7 @@ fn bad_name(key: &str, path: &str) -> Option<Problem> {
     let starts_well = key.starts_with(|letter: char| letter.is_ascii_alphanumeric());
     (path == "endpoints" && !(good && starts_well)).then(|| {
         Problem::error(
-            path,
+            join(path, if looks_secret(key) { "***" } else { key }),
             "the name of an endpoint does not fit in an address",
             "use 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit",
         )

@@ -1,5 +1,6 @@
 //! A configuration as a tree of values, each of which knows where it was written.
 
+use super::quote::looks_secret;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
@@ -151,9 +152,15 @@ fn place_below(node: &Node, path: &str, into: &mut BTreeMap<String, Origin>) {
     }
 }
 
-/// Where in the file the values that are no lists and no tables stand.
+/// Where in the file the values that are no lists and no tables stand, and the keys that have been
+/// mistaken for values.
 pub(super) fn scalars(table: &Table, into: &mut Vec<Range<usize>>) {
-    table.values().for_each(|entry| scalars_below(&entry.node, into));
+    for (key, entry) in table {
+        if let (Origin::File(span), true) = (&entry.key, looks_secret(key)) {
+            into.push(span.clone());
+        }
+        scalars_below(&entry.node, into);
+    }
 }
 
 fn scalars_below(node: &Node, into: &mut Vec<Range<usize>>) {

@@ -5,7 +5,7 @@ mod rules;
 use super::finding::Problem;
 use super::form::{EmbeddedForm, Form, HttpForm, KafkaForm, ListenForm, PolicyForm, SourceForm};
 use super::limits::*;
-use super::quote::looks_secret;
+use super::quote::{is_secret, looks_secret};
 use super::units::{self, NotAQuantity, show_duration, show_size};
 use super::{
     Api, Config, Embedded, Endpoint, Engine, Gate, Http, Kafka, Listen, Log, LogFormat, Private,
@@ -71,9 +71,9 @@ impl Reader {
 
     fn listen(&mut self, form: ListenForm) -> Listen {
         Listen {
-            public: self.address("listen.public", form.public, 8480),
-            api: self.address("listen.api", form.api, 8481),
-            ops: self.address("listen.ops", form.ops, 8482),
+            public: self.address("listen.public", form.public, Listen::DEFAULT.public),
+            api: self.address("listen.api", form.api, Listen::DEFAULT.api),
+            ops: self.address("listen.ops", form.ops, Listen::DEFAULT.ops),
         }
     }
 
@@ -221,7 +221,7 @@ impl Reader {
             SecretFrom::File(path) => path.to_str().unwrap_or_default(),
             SecretFrom::Env(name) => name,
         };
-        if looks_secret(named) {
+        if is_secret(named) {
             self.problems.push(Problem::error(
                 key,
                 format!("`{key}` holds a secret where the name of its place belongs"),
@@ -270,8 +270,7 @@ impl Reader {
         count
     }
 
-    fn address(&mut self, key: &str, given: Option<String>, port: u16) -> SocketAddr {
-        let default = SocketAddr::from(([127, 0, 0, 1], port));
+    fn address(&mut self, key: &str, given: Option<String>, default: SocketAddr) -> SocketAddr {
         let Some(text) = given else { return default };
         text.parse().unwrap_or_else(|_| {
             let fix = match text.parse::<u16>().is_ok() || text.starts_with(':') {

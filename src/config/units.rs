@@ -22,7 +22,7 @@ pub(super) fn size(text: &str) -> Result<u64, NotAQuantity> {
         && decimal.contains(&unit.to_ascii_uppercase().as_str())
     {
         return Err(NotAQuantity {
-            why: format!("`{unit}` is not a unit of size here"),
+            why: format!("is in `{unit}`, which is not a unit of size here"),
             fix: format!("write \"{number}{prefix}iB\": units are powers of 1024"),
         });
     }
@@ -68,7 +68,8 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 fn show(amount: u64, units: &[(&str, u64)]) -> String {
-    let exact = units.iter().rev().find(|(_, scale)| amount >= *scale && amount.is_multiple_of(*scale));
+    let exact =
+        units.iter().rev().find(|(_, scale)| amount >= *scale && amount.is_multiple_of(*scale));
     let (unit, scale) = exact.unwrap_or(&units[0]);
     format!("{}{unit}", amount / scale)
 }

@@ -50,13 +50,19 @@ pub(super) fn apply(config: &Config, purpose: Purpose, problems: &mut Vec<Proble
 }
 
 fn listeners(listen: Listen, problems: &mut Vec<Problem>) {
-    let all =
-        [("listen.public", listen.public), ("listen.api", listen.api), ("listen.ops", listen.ops)];
-    for (index, (key, address)) in all.iter().enumerate() {
-        if let Some((first, _)) = all[..index].iter().find(|(_, other)| collide(*address, *other)) {
+    let all = [
+        ("listen.public", listen.public, Listen::DEFAULT.public),
+        ("listen.api", listen.api, Listen::DEFAULT.api),
+        ("listen.ops", listen.ops, Listen::DEFAULT.ops),
+    ];
+    for (index, (key, address, default)) in all.iter().enumerate() {
+        let other = all[..index].iter().find(|(_, other, _)| collide(*address, *other));
+        if let Some((first, ..)) = other {
+            // Whoever is where it always is was not the one that someone has moved.
+            let moved = if address == default { first } else { key };
             problems.push(Problem::error(
-                *key,
-                format!("`{key}` and `{first}` are at the same address, {address}"),
+                *moved,
+                format!("`{first}` and `{key}` are at the same address, {address}"),
                 "give each listener a port of its own: each is trusted differently",
             ));
         }
