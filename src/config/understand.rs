@@ -343,10 +343,16 @@ fn policy(form: PolicyForm, gate: &Gate, purpose: Purpose) -> Policy {
         Some(_) => GateClient::Present,
         None => GateClient::Absent,
     };
-    // Where attempts can be minted, an unclaimed session may yet be one of theirs.
-    let unclaimed = match (purpose, client) {
-        (Purpose::Dev, _) | (_, GateClient::Absent) => UnknownSession::Adopt,
-        (_, GateClient::Present) => UnknownSession::Park,
+    let unknown_session = match (purpose, client) {
+        // No money moves there, and whoever tries it out wants to see something happen.
+        (Purpose::Dev, _) => UnknownSession::Adopt,
+        (_, GateClient::Absent) => {
+            word(form.unknown_session, UnknownSession::from_word, UnknownSession::Adopt)
+        }
+        // Where attempts can be minted, an unclaimed session may yet be one of theirs.
+        (_, GateClient::Present) => {
+            word(form.unknown_session, UnknownSession::from_word, UnknownSession::Park)
+        }
     };
     Policy {
         late_completion: word(
@@ -355,7 +361,7 @@ fn policy(form: PolicyForm, gate: &Gate, purpose: Purpose) -> Policy {
             LateCompletion::Review,
         ),
         failed: word(form.failed, OnFailed::from_word, OnFailed::Close),
-        unknown_session: word(form.unknown_session, UnknownSession::from_word, unclaimed),
+        unknown_session,
         gate: client,
     }
 }

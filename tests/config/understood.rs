@@ -104,6 +104,8 @@ fn with_a_key_of_0gates_an_unclaimed_session_waits() {
     assert!(read_for(Purpose::Serve, &adopting, &[]).is_err());
     let dev = read_for(Purpose::Dev, &adopting, &[]).unwrap();
     assert_eq!(dev.policy.unknown_session, UnknownSession::Adopt);
+    let dev = read_for(Purpose::Dev, "policy.unknown_session = \"park\"\n", &[]).unwrap();
+    assert_eq!(dev.policy.unknown_session, UnknownSession::Adopt);
 }
 
 #[test]
