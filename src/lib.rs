@@ -9,6 +9,7 @@
 //! | `wire`     | L1    | stored and published forms, versioned                            |
 //! | `ports`    | L1    | Journal, View, Clock: what the engines must promise              |
 //! | `lane`     | L1    | proving, routing, batching, trailers; pure                       |
+//! | `config`   | L1    | what an operator has written, understood and explained           |
 //! | `adapters` | L2    | the embedded engine behind the ports                             |
 //! | `actors`   | L3    | who runs when: the lane's driver, one actor per live attempt     |
 //! | `http`     | L3    | the three listeners                                              |
@@ -20,7 +21,10 @@
 pub mod actors;
 pub mod adapters;
 pub mod attempt;
+pub mod cli;
+pub mod config;
 pub mod crash;
+pub mod http;
 pub mod lane;
 pub mod ports;
 pub mod telemetry;

@@ -42,6 +42,7 @@ pub use signal::{
 };
 pub use state::{CameFrom, Completion, State, StateName};
 pub use verdict::{Contradiction, DeadLetter, ReviewCause, Stale, Verdict};
+pub(crate) use words::words;
 pub use words::{Flow, Mode, ProofKind, SourceKind};
 
 use std::sync::Arc;

@@ -1,0 +1,120 @@
+//! `tidegate check`: everything that is wrong with a configuration, before anything starts.
+
+use super::{Output, exit};
+use crate::config::{self, Config, Document, Engine, Finding, Level, Problem, Purpose, Where};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegate check --config tidegate.toml
+  tidegate check --config tidegate.toml -o json | jq '.findings[].message'
+  TIDEGATE_MODE=live tidegate check --config tidegate.toml
+";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   it can be used; there may be warnings
+  2   the command line makes no sense, or the answer could not be written
+  78  it cannot be used";
+
+/// Tell all that is wrong with a configuration, without starting anything.
+///
+/// Reads the file and the environment as `serve` does, looks for the secrets that they name, and
+/// shows each finding with its place and what to do about it.
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_long_help = EXAMPLES, after_long_help = EXIT_CODES)]
+pub struct CheckArgs {
+    /// The configuration file; without it only the environment is read.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to answer.
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Answers on `out` and returns the exit code.
+pub fn run(
+    args: &CheckArgs,
+    environment: impl IntoIterator<Item = (String, String)>,
+    out: &mut impl Write,
+) -> io::Result<u8> {
+    let findings = match Document::open(args.config.as_deref(), environment) {
+        Ok(document) => config::check(&document, Purpose::Serve, not_built_yet),
+        Err(unreadable) => unreadable.findings().to_vec(),
+    };
+    match args.output {
+        Output::Text => text(&findings, out)?,
+        Output::Json => writeln!(out, "{:#}", as_json(&findings))?,
+    }
+    Ok(if findings.iter().any(Finding::is_error) { exit::CONFIG } else { exit::OK })
+}
+
+fn not_built_yet(config: &Config) -> Vec<Problem> {
+    match config.engine {
+        Engine::Embedded => vec![],
+        Engine::Cluster => vec![Problem::error(
+            "engine",
+            "engine = \"cluster\" is not available in this build yet",
+            "use engine = \"embedded\"",
+        )],
+    }
+}
+
+fn text(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+    for finding in findings {
+        writeln!(out, "{finding}")?;
+    }
+    let (errors, warnings) = (count(findings, Level::Error), count(findings, Level::Warning));
+    let verdict = if errors > 0 { "cannot be used" } else { "can be used" };
+    writeln!(
+        out,
+        "the configuration {verdict}: {}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    )
+}
+
+fn counted(count: usize, word: &str) -> String {
+    match count {
+        0 => format!("no {word}s"),
+        1 => format!("1 {word}"),
+        many => format!("{many} {word}s"),
+    }
+}
+
+fn count(findings: &[Finding], level: Level) -> usize {
+    findings.iter().filter(|finding| finding.level == level).count()
+}
+
+fn as_json(findings: &[Finding]) -> Value {
+    json!({
+        "usable": count(findings, Level::Error) == 0,
+        "errors": count(findings, Level::Error),
+        "warnings": count(findings, Level::Warning),
+        "findings": findings.iter().map(finding_json).collect::<Vec<_>>(),
+    })
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    let (mut file, mut line, mut column, mut variable) = (None, None, None, None);
+    match &finding.at {
+        Where::Nowhere => {}
+        Where::File(name) => file = Some(name),
+        Where::Variable(name) => variable = Some(name),
+        Where::Line(quote) => {
+            (file, line, column) = (Some(&quote.file), Some(quote.line), Some(quote.column));
+        }
+    }
+    json!({
+        "level": finding.level.word(),
+        "key": finding.key,
+        "message": finding.message,
+        "fix": finding.fix,
+        "file": file,
+        "line": line,
+        "column": column,
+        "variable": variable,
+    })
+}
