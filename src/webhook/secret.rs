@@ -73,6 +73,11 @@ impl Keyring {
         self.secrets.is_empty()
     }
 
+    /// The places that its secrets have in the configuration.
+    pub fn places(&self) -> impl Iterator<Item = SecretIndex> {
+        self.secrets.iter().map(|(place, _)| *place)
+    }
+
     /// The first secret with the place `index`, for signing as 0Gate would.
     pub fn get(&self, index: SecretIndex) -> Option<&WebhookSecret> {
         self.secrets.iter().find(|(at, _)| *at == index).map(|(_, secret)| secret)

@@ -28,7 +28,15 @@ pub struct LogReader {
 impl LogReader {
     /// Begins at `from`, which must be the address of a frame or the end of the log.
     pub fn new(disk: Arc<dyn Disk>, folder: PathBuf, from: u64) -> Self {
-        Self { disk, folder, at: from, segment: None, chunk: Bytes::new(), chunk_at: from, until: from }
+        Self {
+            disk,
+            folder,
+            at: from,
+            segment: None,
+            chunk: Bytes::new(),
+            chunk_at: from,
+            until: from,
+        }
     }
 
     /// Begins at the oldest frame that is kept.
