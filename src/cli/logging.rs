@@ -5,10 +5,14 @@ use crate::config::{Log, LogFormat};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
+/// Libraries that tell their every step, unless somebody names them in a filter.
+const QUIET: &str = "actix_server=warn,fjall=warn,lsm_tree=warn";
+
 /// `RUST_LOG` wins over what is configured: it is what someone looking for something sets.
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
     let filter = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(&log.filter)).map_err(|error| {
+    let filter = format!("{QUIET},{}", filter.as_deref().unwrap_or(&log.filter));
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
         let fix = "write it as RUST_LOG is written, such as `info` or `info,tidegate=debug`";
         Failure::new(exit::CONFIG, format!("the log filter cannot be read: {error}"), fix)
     })?;

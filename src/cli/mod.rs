@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod client;
 pub mod config_command;
 pub mod embedded;
 mod failure;
@@ -12,7 +13,7 @@ pub mod serve;
 
 pub use failure::Failure;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::{self, Write};
 
 /// What a process tells the one that started it; above 63 the words of sysexits.
@@ -84,11 +85,27 @@ pub struct Cli {
 pub enum Command {
     Dev(serve::DevArgs),
     Serve(serve::ServeArgs),
+    Send(client::send::SendArgs),
+    Tail(client::tail::TailArgs),
+    Attempts(client::attempts::AttemptsArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigArgs),
     /// Measures this machine with an honest load
     Bench(bench::BenchArgs),
     // `audit` has its place here.
+    Completions(CompletionsArgs),
+}
+
+/// Print what a shell needs to complete commands.
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "\
+Examples:
+  tidegate completions bash > /etc/bash_completion.d/tidegate
+  tidegate completions zsh > ~/.zfunc/_tidegate
+")]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Runs one command against the process's environment and says how it ended.
@@ -97,8 +114,15 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Check(args) => return check::run(args, crate::config::environment(), out),
         Command::Config(args) => return config_command::run(args, out),
         Command::Bench(args) => return bench::run(args, out),
-        Command::Dev(args) => serve::dev(args, out),
-        Command::Serve(args) => serve::serve(args),
+        Command::Dev(args) => serve::dev(args, out).map(|()| exit::OK),
+        Command::Serve(args) => serve::serve(args).map(|()| exit::OK),
+        Command::Send(args) => client::send::run(args, out),
+        Command::Tail(args) => client::tail::run(args, out),
+        Command::Attempts(args) => client::attempts::run(args, out),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "tidegate", out);
+            Ok(exit::OK)
+        }
     };
-    Ok(done.map_or_else(|failure| failure.tell(), |()| exit::OK))
+    Ok(done.unwrap_or_else(|failure| failure.tell()))
 }
