@@ -2,14 +2,21 @@
 
 use super::problem::Problem;
 use crate::telemetry::Metrics;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::rt::time::{Sleep, sleep};
 use actix_web::{Error, HttpMessage, Resource, Route, web};
+use bytes::Bytes;
 use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -67,8 +74,62 @@ fn explained<B: MessageBody + 'static>(
     if problem.status.is_server_error() {
         tracing::error!(request_id = id.0, code = problem.code, detail = problem.detail, "refused");
     }
+    let endless = answer.request().chunked().unwrap_or(true);
     let (request, _) = answer.into_parts();
-    ServiceResponse::new(request, problem.respond(&id.0))
+    let mut response = problem.respond(&id.0);
+    if endless {
+        response = response.map_body(|head, body| {
+            head.set_connection_type(ConnectionType::Close);
+            LastWords::before_hanging_up(body)
+        });
+    }
+    ServiceResponse::new(request, response)
+}
+
+/// How long a client may take to hear why it is hung up on.
+const HEARING: Duration = Duration::from_secs(1);
+
+/// An answer after which the connection ends, whatever the client goes on sending. The server by
+/// itself waits without a deadline for the end of a body that has no announced length.
+struct LastWords {
+    words: Option<Bytes>,
+    length: u64,
+    hang_up: Pin<Box<Sleep>>,
+}
+
+impl LastWords {
+    fn before_hanging_up(body: BoxBody) -> BoxBody {
+        match body.try_into_bytes() {
+            Ok(words) => BoxBody::new(Self {
+                length: words.len() as u64,
+                words: Some(words),
+                hang_up: Box::pin(sleep(HEARING)),
+            }),
+            Err(body) => body,
+        }
+    }
+}
+
+impl MessageBody for LastWords {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, io::Error>>> {
+        match self.words.take() {
+            Some(words) => Poll::Ready(Some(Ok(words))),
+            None => self
+                .hang_up
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into()))),
+        }
+    }
 }
 
 /// An error of the framework's own, whose text may quote what a stranger sent.
