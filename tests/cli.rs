@@ -1,5 +1,7 @@
 //! The command line: what it says of itself, and what its stories end in.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 use expect_test::expect_file;

@@ -1,5 +1,7 @@
 //! The three listeners of a real process, spoken to byte by byte.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod support;
 
 #[path = "http/feeds.rs"]

@@ -29,14 +29,16 @@ impl Failure {
 
     /// A file or folder that could not be used.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let fix = match error.kind() {
-            io::ErrorKind::PermissionDenied => "let the user that Tidegate runs as do that",
-            io::ErrorKind::NotFound => {
-                "see that the path is right; it is relative to where you are"
-            }
-            io::ErrorKind::StorageFull => "make room on the disk",
-            _other => "see what the system says of this path",
-        };
+        let fixes = [
+            (io::ErrorKind::PermissionDenied, "let the user that Tidegate runs as do that"),
+            (
+                io::ErrorKind::NotFound,
+                "see that the path is right; it is relative to where you are",
+            ),
+            (io::ErrorKind::StorageFull, "make room on the disk"),
+        ];
+        let known = fixes.into_iter().find(|(kind, _)| *kind == error.kind());
+        let fix = known.map_or("see what the system says of this path", |(_, fix)| fix);
         Self::new(exit::IO, format!("cannot {doing} {}: {error}", path.display()), fix)
     }
 

@@ -183,17 +183,20 @@ impl Running {
 }
 
 fn bound(name: &str, at: SocketAddr, bound: io::Result<Bound>) -> Result<Bound, Failure> {
-    bound.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => Failure::new(
-            exit::BUSY,
-            format!("cannot listen on {at} ({name}): another process does"),
-            format!("stop that process, or choose another port with `--{name} HOST:PORT`"),
-        ),
-        _other => Failure::new(
-            exit::UNAVAILABLE,
-            format!("cannot listen on {at} ({name}): {error}"),
-            format!("choose an address of this machine with `--{name} HOST:PORT`"),
-        ),
+    bound.map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            Failure::new(
+                exit::BUSY,
+                format!("cannot listen on {at} ({name}): another process does"),
+                format!("stop that process, or choose another port with `--{name} HOST:PORT`"),
+            )
+        } else {
+            Failure::new(
+                exit::UNAVAILABLE,
+                format!("cannot listen on {at} ({name}): {error}"),
+                format!("choose an address of this machine with `--{name} HOST:PORT`"),
+            )
+        }
     })
 }
 

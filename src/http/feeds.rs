@@ -92,10 +92,11 @@ pub(super) async fn read<V: View, F: Feeds>(
         .streaming(stream::try_unfold(following, Following::next)))
 }
 
+/// What is to be done after waiting at the committed end.
 enum Woken {
-    ToRead,
-    ToEnd,
-    ToSpeak,
+    Read,
+    End,
+    Speak,
 }
 
 /// One reader on its way through a feed. Dropped with its connection.
@@ -130,16 +131,16 @@ impl<R: FeedReader> Following<R> {
                 return Ok(None);
             }
             let woken = tokio::select! {
-                grown = self.reader.grown() => if grown { Woken::ToRead } else { Woken::ToEnd },
-                _ending = self.readiness.wait_for(|now| *now != Readiness::Ready) => Woken::ToEnd,
+                grown = self.reader.grown() => if grown { Woken::Read } else { Woken::End },
+                _ending = self.readiness.wait_for(|now| *now != Readiness::Ready) => Woken::End,
                 () = tokio::time::sleep(SIGN_OF_LIFE), if self.form == Form::Events => {
-                    Woken::ToSpeak
+                    Woken::Speak
                 }
             };
             match woken {
-                Woken::ToRead => {}
-                Woken::ToEnd => return Ok(None),
-                Woken::ToSpeak => return Ok(Some((Bytes::from_static(b":\n\n"), self))),
+                Woken::Read => {}
+                Woken::End => return Ok(None),
+                Woken::Speak => return Ok(Some((Bytes::from_static(b":\n\n"), self))),
             }
         }
     }

@@ -75,7 +75,7 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
     let folder = folder();
     let dev = Dev::start(folder.path());
     let acknowledged = Mutex::new(BTreeSet::new());
-    let ended = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for sender in 0..4 {
             let (dev, acknowledged) = (AssertUnwindSafe(&dev), &acknowledged);
             scope.spawn(move || {
@@ -96,7 +96,6 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
         std::thread::sleep(Duration::from_millis(500));
         dev.signal("-TERM");
     });
-    let () = ended;
     let mut dev = dev;
     assert_eq!(dev.ended(), 0);
     drop(dev);

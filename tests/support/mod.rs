@@ -1,5 +1,7 @@
 //! A real process in a folder of its own, and a client that sees every byte.
 #![allow(dead_code, reason = "each test file takes what it needs")]
+#![allow(unreachable_pub, reason = "shared by files that are crates of their own")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use serde_json::Value;
 use std::io::{Read, Write};
