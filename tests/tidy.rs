@@ -20,8 +20,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "attempt", "webhook", "wire", "ports", "lane", "config", "crash", "telemetry",
-            "adapters", "actors", "http", "audit",
+            "attempt",
+            "webhook",
+            "wire",
+            "ports",
+            "lane",
+            "config",
+            "crash",
+            "telemetry",
+            "adapters",
+            "actors",
+            "http",
+            "audit",
         ],
     ),
 ];
@@ -148,7 +158,14 @@ fn every_file_fits_in_a_head() {
 /// Words in backticks that look like a path of this repository.
 fn paths_named(text: &str) -> Vec<String> {
     const TOP: &[&str] = &[
-        "src/", "tests/", "docs/", "config/", "fuzz/", "benches/", "docker/", "dashboards/",
+        "src/",
+        "tests/",
+        "docs/",
+        "config/",
+        "fuzz/",
+        "benches/",
+        "docker/",
+        "dashboards/",
         ".ci/",
     ];
     text.split('`')
@@ -186,7 +203,8 @@ fn documents_name_files_that_exist() {
 #[test]
 fn nothing_is_left_unfinished_or_switched_off() {
     // Put together here, so that this file does not find itself.
-    let words = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat()];
+    let words =
+        [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat()];
     let mut wrong = vec![];
     for folder in ["src", "tests", "benches"] {
         for path in files(&root().join(folder), ".rs") {
