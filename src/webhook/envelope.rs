@@ -4,6 +4,7 @@
 //! a form that we cannot read is kept as [`Fact::Unreadable`], because a completion whose amount
 //! cannot be read must go before a person rather than count as silent about it.
 
+use super::SECONDS_MAX;
 use crate::attempt::{ID_BYTES_MAX, Timestamp};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -163,9 +164,6 @@ pub struct UnsignedHeaders<'a> {
     pub event_id: Option<&'a str>,
     pub event_type: Option<&'a str>,
 }
-
-/// The end of the year 9999: later times have no RFC 3339 form.
-const SECONDS_MAX: i64 = 253_402_300_799;
 
 fn usable<'a>(fact: Fact<'a>, name: &'static str) -> Result<Cow<'a, str>, EnvelopeError> {
     match fact {
