@@ -6,9 +6,11 @@
 
 use super::SECONDS_MAX;
 use crate::attempt::{ID_BYTES_MAX, Timestamp};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
@@ -128,12 +130,12 @@ struct Envelope<'a> {
     #[serde(default)]
     created_at: Option<i64>,
     #[serde(borrow, default)]
-    data: Option<SessionData<'a>>,
+    data: Option<Object<SessionData<'a>>>,
 }
 
 impl<'a> Event<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let envelope: Envelope<'a> =
+        let Object(envelope): Object<Envelope<'a>> =
             serde_json::from_slice(body).map_err(|_| EnvelopeError::NotAnEnvelope)?;
         let id = usable(envelope.id, "id")?;
         let kind = usable(envelope.kind, "type")?;
@@ -145,7 +147,7 @@ impl<'a> Event<'a> {
             id,
             kind: kind.into(),
             created_at: Timestamp::from_seconds(created_at),
-            data: envelope.data.unwrap_or_default(),
+            data: envelope.data.map(|Object(data)| data).unwrap_or_default(),
         })
     }
 
@@ -229,5 +231,29 @@ impl<'de> Visitor<'de> for FactVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Fact::Unreadable)
+    }
+}
+
+/// A JSON object and nothing else. A derived reader also takes a list, as the fields in the order
+/// of their declaration; then a value would count under a name that nobody gave it.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
 }
