@@ -87,3 +87,6 @@ impl<'a> Verified<'a> {
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
+
+#[cfg(test)]
+mod tests;
