@@ -314,7 +314,9 @@ impl Attempt {
             return Fit::OtherEndpoint;
         }
         match (self.state.session(), &signal.facts.session) {
-            (Some(ours), Some(theirs)) if ours != theirs => Fit::OtherSession,
+            (Some(ours), Some(theirs)) if ours != theirs && speaks_of_a_session(&signal.news) => {
+                Fit::OtherSession
+            }
             (Some(_) | None, Some(_) | None) => Fit::Ours,
         }
     }
@@ -393,6 +395,29 @@ fn closed(came_from: &CameFrom, session: &Option<SessionId>) -> State {
 
 fn out_of_time(signal: &Signal) -> bool {
     matches!(signal.source, Source::Webhook { timeliness: Timeliness::OutOfTime, .. })
+}
+
+/// What our own side says of the attempt itself is not about a session, whatever it carries.
+fn speaks_of_a_session(news: &News) -> bool {
+    match news {
+        News::Created { .. }
+        | News::BrowserReturned
+        | News::BrowserLeft
+        | News::CancelRequested
+        | News::Decided(_) => false,
+        News::SessionCreated
+        | News::KycRequired
+        | News::Processing
+        | News::Completed { .. }
+        | News::Failed { .. }
+        | News::Expired
+        | News::Cancelled
+        | News::StillOpen
+        | News::Unknown { .. }
+        | News::Attached { .. }
+        | News::ClaimGranted
+        | News::ClaimRefused { .. } => true,
+    }
 }
 
 /// An answer about a session that has been let go since is merely late.

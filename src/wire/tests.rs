@@ -61,11 +61,14 @@ fn a_stored_attempt_keeps_its_bytes() {
     let (attempt, _) = fulfilled();
     let mut bytes = vec![];
     state::encode_attempt(&attempt, &mut bytes);
-    is(expect![[r#"
+    is(
+        expect![[r#"
         010467735f310100010001046d61696e00010101063130302e30300103455552
         000001076f726465722d3103010467735f31010474785f310100010005657674
         5f3100030180d8e8bce067f4dbe8bce0670109518cd473af6bc356acac56b313
-        937b15c0021dcf0a2d3506ccecb15e0e78400400"#]], &bytes);
+        937b15c0021dcf0a2d3506ccecb15e0e78400400"#]],
+        &bytes,
+    );
     assert_eq!(state::decode_attempt(&bytes).unwrap(), attempt);
 }
 
@@ -95,15 +98,21 @@ fn a_stored_signal_keeps_its_bytes() {
         },
         Position { partition: 3, offset: 300 },
     );
-    is(expect![[r#"
+    is(
+        expect![[r#"
         010109743d312c76313d3030046d61696e01000016cd039f010000fa16cd039f
         01000000fee41a91615f8efdf9de6de3347fa96b40325588be5f602f2ff6c44b
-        f20ab7cf00027b7d"#]], &record.encoded());
-    is(expect![[r#"
+        f20ab7cf00027b7d"#]],
+        &record.encoded(),
+    );
+    is(
+        expect![[r#"
         010109743d312c76313d3030046d61696e01000016cd039f010000fa16cd039f
         01000000fee41a91615f8efdf9de6de3347fa96b40325588be5f602f2ff6c44b
         f20ab7cf010f0303ac020467735f31056174745f3100c4f3803a4aff5fdd6bb9
-        b42b4dd5b1b765193d4969b1a3fe1e4d43ac84286b12027b7d"#]], &hopped.encoded());
+        b42b4dd5b1b765193d4969b1a3fe1e4d43ac84286b12027b7d"#]],
+        &hopped.encoded(),
+    );
     for record in [record, hopped] {
         assert_eq!(SignalRecord::decode(&Bytes::from(record.encoded())).unwrap(), record);
     }
@@ -134,9 +143,15 @@ fn a_stored_trailer_keeps_its_bytes() {
         mode: Mode::Test,
         at: Timestamp(1_782_475_200_300),
     });
-    for (mark, expected) in [(trailer, expect![[r#"
+    for (mark, expected) in [
+        (
+            trailer,
+            expect![[r#"
         0101056465762f3003119802ac02ac02c8010000000000000000a20206040000
-        000000000000000000000080a7f3a30def9bafcdf8acd19101d8dce8bce067"#]]), (owner, expect!["0100056465762f3003980202010000000000d8dce8bce067"])] {
+        000000000000000000000080a7f3a30def9bafcdf8acd19101d8dce8bce067"#]],
+        ),
+        (owner, expect!["0100056465762f3003980202010000000000d8dce8bce067"]),
+    ] {
         let mut bytes = vec![];
         mark.encode(&mut bytes);
         is(expected, &bytes);
@@ -201,7 +216,8 @@ fn a_published_fulfillment_keeps_its_form() {
           "target_token": null,
           "transaction_ref": "tx_1",
           "user_reference": "order-1"
-        }"#]].assert_eq(&format!("{value:#}"));
+        }"#]]
+    .assert_eq(&format!("{value:#}"));
 }
 
 #[test]
@@ -232,7 +248,8 @@ fn a_published_transition_keeps_its_form() {
           "to": "fulfilled",
           "user_reference": "order-1",
           "verdict": "applied"
-        }"#]].assert_eq(&format!("{value:#}"));
+        }"#]]
+    .assert_eq(&format!("{value:#}"));
 }
 
 #[test]
