@@ -57,8 +57,11 @@ impl Evidence {
         self.entries.len() >= EVIDENCE_MAX
     }
 
-    pub fn has_completion(&self) -> bool {
-        self.entries.iter().any(|entry| entry.name == EventName::Known(NewsName::Completed))
+    /// Whether a completion has had its effect. One that came through another's endpoint, or out
+    /// of time, has had none.
+    pub fn has_completed(&self) -> bool {
+        let completed = EventName::Known(NewsName::Completed);
+        self.entries.iter().any(|e| e.name == completed && e.verdict == Verdict::Applied)
     }
 
     pub fn knows(&self, signal: &Signal) -> Known {

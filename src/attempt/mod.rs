@@ -116,13 +116,15 @@ impl Attempt {
             Known::OutOfTimeOnly { index } => Some(index),
             Known::No => None,
         };
-        if replacing.is_none() && self.evidence.is_full() && !self.passes_when_full(signal) {
+        let transition = self.transition(signal, policy);
+        if transition == Transition::Old(Stale::NothingNew) && signal.source == Source::Reading {
+            return Step { verdict: Verdict::Stale(Stale::NothingNew), ..self.duplicate() };
+        }
+        let no_room = replacing.is_none() && self.evidence.is_full();
+        if no_room && !self.passes_when_full(signal, &transition) {
             return self.full();
         }
-        match self.transition(signal, policy) {
-            Transition::Old(Stale::NothingNew) if signal.source == Source::Reading => {
-                Step { verdict: Verdict::Stale(Stale::NothingNew), ..self.duplicate() }
-            }
+        match transition {
             Transition::Old(why) => self.stay(signal, why, replacing, policy),
             Transition::Clash(why) => self.clash(signal, why, self.state.clone(), replacing),
             Transition::ClashTo(why, state) => self.clash(signal, why, state, replacing),
@@ -160,13 +162,13 @@ impl Attempt {
         }
     }
 
-    /// Money that moved and the word that ends a review find room even in a full record.
-    fn passes_when_full(&self, signal: &Signal) -> bool {
+    /// Money that moved and the word that ends a review find room even in a full record. What
+    /// moves nothing finds none, or a flood of it would grow the record without end.
+    fn passes_when_full(&self, signal: &Signal, transition: &Transition) -> bool {
+        let moves = matches!(transition, Transition::To(_));
         match &signal.news {
-            News::Completed { .. } => !self.evidence.has_completion(),
-            News::Decided(decision) => {
-                self.state.name() == StateName::Review && decision.saw == self.sequence
-            }
+            News::Completed { .. } => moves && !self.evidence.has_completed(),
+            News::Decided(_) => moves,
             News::SessionCreated
             | News::KycRequired
             | News::Processing
