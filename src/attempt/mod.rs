@@ -111,9 +111,9 @@ impl Attempt {
     pub fn step(&self, signal: &Signal, policy: &Policy) -> Step {
         let replacing = match self.evidence.knows(signal) {
             Known::Same => return self.duplicate(),
-            Known::OutOfTimeOnly { .. } if signal.is_out_of_time() => return self.duplicate(),
+            Known::Unheeded { .. } if !self.heeds(signal, policy) => return self.duplicate(),
             Known::Conflicting => return self.conflict(signal),
-            Known::OutOfTimeOnly { index } => Some(index),
+            Known::Unheeded { index } => Some(index),
             Known::No => None,
         };
         let transition = self.transition(signal, policy);
@@ -369,10 +369,6 @@ impl Attempt {
 }
 
 impl Signal {
-    fn is_out_of_time(&self) -> bool {
-        matches!(self.source, Source::Webhook { timeliness: Timeliness::OutOfTime, .. })
-    }
-
     fn proves(&self) -> ProofKind {
         match self.source {
             Source::Webhook { .. } => ProofKind::Webhook,
