@@ -7,3 +7,4 @@ mod homes;
 mod reviews;
 mod stories;
 mod support;
+mod table;
