@@ -3,7 +3,9 @@
 mod disputes;
 mod endings;
 mod full;
+mod histories;
 mod homes;
+mod invariants;
 mod reviews;
 mod stories;
 mod support;

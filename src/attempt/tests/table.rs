@@ -2,7 +2,6 @@
 //! signal of the attempt's own session. The stories say why; this says that nothing else moved.
 
 use super::support::*;
-use crate::attempt::*;
 use expect_test::{Expect, expect};
 use std::fmt::Write as _;
 
