@@ -6,6 +6,7 @@ mod full;
 mod histories;
 mod homes;
 mod invariants;
+mod properties;
 mod reviews;
 mod stories;
 mod support;
