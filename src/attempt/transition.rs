@@ -389,12 +389,15 @@ impl Attempt {
 /// Where a review goes when it is closed: back to the end that it came from, else cancelled.
 fn closed(came_from: &CameFrom, session: &Option<SessionId>) -> State {
     match came_from {
-        CameFrom::Open => State::Cancelled { session: session.clone() },
+        // One that was cancelled before it had a session keeps the one that it was reviewed with:
+        // it has been claimed since.
+        CameFrom::Open | CameFrom::Cancelled { .. } => {
+            State::Cancelled { session: session.clone() }
+        }
         CameFrom::Failed { session, reason } => {
             State::Failed { session: session.clone(), reason: reason.clone() }
         }
         CameFrom::Expired { session } => State::Expired { session: session.clone() },
-        CameFrom::Cancelled { session } => State::Cancelled { session: session.clone() },
     }
 }
 

@@ -252,3 +252,23 @@ fn nothing_but_a_persons_word_ends_a_review() {
         "#]],
     );
 }
+
+#[test]
+fn a_closed_review_keeps_the_session_that_it_brought() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         stop cancel
+         evt_1 completed
+         word close
+         evt_2 completed session=ses_2",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            stop    applied      cancelled | 2: pending_session > cancelled | outcome
+            evt_1   applied      review ses_1 (late_completion) | 3: cancelled > review | outcome | alarm late_completion | alarm review | claim ses_1
+            word    applied      cancelled ses_1 | 4: review > cancelled | outcome
+            evt_2   applied      review ses_1 (foreign_session) | 5: cancelled > review | outcome | alarm late_completion | alarm review
+        "#]],
+    );
+}
