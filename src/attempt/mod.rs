@@ -117,6 +117,8 @@ impl Attempt {
             Known::No => None,
         };
         let transition = self.transition(signal, policy);
+        #[cfg(test)]
+        let transition = tests::mutant::twisted(self, signal, transition);
         if transition == Transition::Old(Stale::NothingNew) && signal.source == Source::Reading {
             return Step { verdict: Verdict::Stale(Stale::NothingNew), ..self.duplicate() };
         }

@@ -6,6 +6,7 @@ mod full;
 mod histories;
 mod homes;
 mod invariants;
+pub(super) mod mutant;
 mod properties;
 mod reviews;
 mod stories;
