@@ -47,7 +47,7 @@ impl Attempt {
             Fit::OtherSession if answers_a_claim(&signal.news) => return Old(Stale::Overtaken),
             Fit::OtherSession => return Clash(Why::ForeignSession),
         }
-        if out_of_time(signal) && !(completes && policy.gate == GateClient::Absent) {
+        if too_late(signal, policy) {
             return Old(Stale::OutOfTime);
         }
 
@@ -307,6 +307,11 @@ impl Attempt {
         }
     }
 
+    /// Whether this delivery of the signal may have an effect at all.
+    pub(super) fn heeds(&self, signal: &Signal, policy: &Policy) -> bool {
+        self.fit(signal) != Fit::OtherEndpoint && !too_late(signal, policy)
+    }
+
     fn fit(&self, signal: &Signal) -> Fit {
         if let (Source::Webhook { endpoint, .. }, Some(ours)) = (&signal.source, &self.endpoint)
             && endpoint != ours
@@ -384,13 +389,22 @@ impl Attempt {
 /// Where a review goes when it is closed: back to the end that it came from, else cancelled.
 fn closed(came_from: &CameFrom, session: &Option<SessionId>) -> State {
     match came_from {
-        CameFrom::Open => State::Cancelled { session: session.clone() },
+        // One that was cancelled before it had a session keeps the one that it was reviewed with:
+        // it has been claimed since.
+        CameFrom::Open | CameFrom::Cancelled { .. } => {
+            State::Cancelled { session: session.clone() }
+        }
         CameFrom::Failed { session, reason } => {
             State::Failed { session: session.clone(), reason: reason.clone() }
         }
         CameFrom::Expired { session } => State::Expired { session: session.clone() },
-        CameFrom::Cancelled { session } => State::Cancelled { session: session.clone() },
     }
+}
+
+/// Out of time, and not a completion that nobody could ask 0Gate about.
+fn too_late(signal: &Signal, policy: &Policy) -> bool {
+    let completes = matches!(signal.news, News::Completed { .. });
+    out_of_time(signal) && !(completes && policy.gate == GateClient::Absent)
 }
 
 fn out_of_time(signal: &Signal) -> bool {
