@@ -3,6 +3,13 @@
 //! They must agree, signal by signal, on the state, the verdict and its reason, the cause of a
 //! review, the sequence, and how often the attempt was fulfilled.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test: it shows what it compared, and may fail loudly"
+)]
+
 #[path = "naive_model/model.rs"]
 mod model;
 #[path = "naive_model/world.rs"]

@@ -42,8 +42,7 @@ pub(in crate::attempt) fn twisted(
 
 fn wrong(how: &str, attempt: &Attempt, signal: &Signal, right: Transition) -> Transition {
     use Transition::{Clash, Noted, Old, To};
-    let said = signal.facts.session.clone();
-    let session = attempt.state.session().cloned().or(said.clone());
+    let session = attempt.state.session().or(signal.facts.session.as_ref()).cloned();
     match how {
         "silent" if right == Old(Stale::NothingNew) => Old(Stale::Overtaken),
         "silent" => Old(Stale::NothingNew),
