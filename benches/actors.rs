@@ -110,7 +110,9 @@ fn layers(criterion: &mut Criterion) {
                 let started: Vec<_> = tasks
                     .iter()
                     .enumerate()
-                    .map(|(n, task)| AttemptActor::new(told_once(n, task), Resident::decide).start())
+                    .map(|(n, task)| {
+                        AttemptActor::new(told_once(n, task), Resident::decide).start()
+                    })
                     .collect();
                 black_box(&started);
                 drop(started);

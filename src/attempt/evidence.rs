@@ -65,6 +65,12 @@ impl Evidence {
         self.entries.iter().any(|e| e.name == completed && e.verdict == Verdict::Applied)
     }
 
+    /// Whether an operator has ended a review of this attempt.
+    pub fn has_decision(&self) -> bool {
+        let decided = EventName::Known(NewsName::Decided);
+        self.entries.iter().any(|e| e.name == decided && e.verdict == Verdict::Applied)
+    }
+
     pub fn knows(&self, signal: &Signal) -> Known {
         let kind = signal.source.kind();
         let found = self.entries.iter().position(|e| e.id == signal.id && e.kind == kind);

@@ -100,6 +100,8 @@ enum When {
     NoSessionAtAll,
     HasSession,
     OtherTransaction,
+    /// Another session or another transaction than the one under review.
+    OtherPayment,
     IsReading,
     KeepsOpen,
     LateFulfills,
@@ -163,22 +165,26 @@ const TABLE: &[Row] = &[
     Row(ANY, EVERYTHING, OtherEndpoint, Clash("foreign_endpoint")),
     Row(ANY, ANSWERS, OtherSession, Stale("overtaken")),
     Row(ANY, &[Completed], OutOfTime, Stale("out_of_time")),
-    Row(&[Fulfilled, Review], &[Completed], OtherSession, Clash("second_payment")),
+    Row(&[Review], &[Completed], OtherPayment, Clash("second_payment")),
+    Row(&[Review], &[Completed], Always, Stale("nothing_new")),
+    Row(&[Fulfilled], &[Completed], OtherSession, Clash("second_payment")),
     Row(ANY, &[Completed], OtherSession, GoesToReview),
     Row(ANY, EVERYTHING, OtherSession, Clash("foreign_session")),
     Row(ANY, EVERYTHING, OutOfTime, Stale("out_of_time")),
     Row(ANY, &[Unknown], Always, Stale("unknown_type")),
     // A completion.
-    Row(&[Fulfilled, Review], &[Completed], OtherTransaction, Clash("second_payment")),
+    Row(&[Fulfilled], &[Completed], OtherTransaction, Clash("second_payment")),
     Row(&[Fulfilled], &[Completed], IsReading, Stale("nothing_new")),
     Row(&[Fulfilled], &[Completed], Always, Stale("duplicate_fulfillment_blocked")),
-    Row(&[Review], &[Completed], Always, Stale("nothing_new")),
     Row(ANY, &[Completed], Doubtful, GoesToReview),
     Row(OPEN, &[Completed], Always, Becomes(Fulfilled)),
     Row(CLOSED, &[Completed], LateFulfills, Becomes(Fulfilled)),
     Row(CLOSED, &[Completed], Always, GoesToReview),
     // An end without one.
     Row(&[Fulfilled], ENDS, Always, Clash("after_fulfilled")),
+    Row(&[Failed], &[HasFailed], Always, Stale("nothing_new")),
+    Row(&[Expired], &[HasExpired], Always, Stale("nothing_new")),
+    Row(&[Cancelled], &[WasCancelled], Always, Stale("nothing_new")),
     Row(SETTLED, ENDS, Always, Stale("overtaken")),
     Row(OPEN, ENDS, NoSessionAtAll, Stale("no_session")),
     Row(OPEN, &[HasFailed], KeepsOpen, Becomes(RequiresAction)),
@@ -189,8 +195,8 @@ const TABLE: &[Row] = &[
     // The way there.
     Row(SETTLED, &[StillOpen], Always, Stale("nothing_new")),
     Row(SETTLED, &[SessionCreated, KycRequired, Progressed], Always, Stale("overtaken")),
-    Row(&[PendingSession], OPENS, NamesNoSession, Stale("no_session")),
-    Row(&[PendingSession], &[Progressed], NamesNoSession, Stale("no_session")),
+    Row(&[PendingSession], OPENS, NoSessionAtAll, Stale("no_session")),
+    Row(&[PendingSession], &[Progressed], NoSessionAtAll, Stale("no_session")),
     Row(&[PendingSession], OPENS, Always, Becomes(RequiresAction)),
     Row(&[PendingSession, RequiresAction], &[Progressed], Always, Becomes(Processing)),
     Row(&[Processing], &[SessionCreated], Always, Stale("overtaken")),
@@ -205,9 +211,9 @@ const TABLE: &[Row] = &[
     Row(ANY, &[Created], Always, Stale("nothing_new")),
     // Whose session it is.
     Row(&[PendingSession], &[Attached], HasSession, Stale("nothing_new")),
-    Row(&[Cancelled], &[Attached], HasSession, Stale("overtaken")),
-    Row(&[PendingSession, Cancelled], &[Attached], NamesNoSession, Stale("no_session")),
-    Row(&[PendingSession, Cancelled], &[Attached], Always, Reserves),
+    Row(&[Cancelled, Review], &[Attached], HasSession, Stale("overtaken")),
+    Row(&[PendingSession, Cancelled, Review], &[Attached], NamesNoSession, Stale("no_session")),
+    Row(&[PendingSession, Cancelled, Review], &[Attached], Always, Reserves),
     Row(OPEN, &[Attached], Always, Stale("nothing_new")),
     Row(SETTLED, &[Attached], Always, Stale("overtaken")),
     Row(&[PendingSession], &[Granted], HasSession, Becomes(RequiresAction)),
@@ -239,6 +245,9 @@ pub struct Model {
     came_from: State,
     created: bool,
     completed: bool,
+    /// The session that the completion under review named.
+    paid: Option<usize>,
+    ruled: bool,
     terms: Terms,
     endpoint: Option<usize>,
     known: Vec<Heard>,
@@ -264,6 +273,8 @@ impl Model {
             came_from: PendingSession,
             created: false,
             completed: false,
+            paid: None,
+            ruled: false,
             terms: Terms::default(),
             endpoint: None,
             known: vec![],
@@ -323,7 +334,10 @@ impl Model {
             OtherTransaction => differ(self.transaction, said.transaction),
             IsReading => said.source == Source::Reading,
             KeepsOpen => settings.keeps_open,
-            LateFulfills => settings.late_fulfills,
+            OtherPayment => {
+                differ(self.paid, said.session) || differ(self.transaction, said.transaction)
+            }
+            LateFulfills => settings.late_fulfills && !self.ruled,
             Doubtful => self.doubt(said).is_some(),
             OldDecision => said.saw != self.sequence,
             FirstCreated => !self.created,
@@ -384,6 +398,13 @@ impl Model {
             assert!(!self.is(OutOfTime, said, settings), "nobody else could be asked");
             self.transaction = said.transaction;
             self.completed = true;
+            self.paid = said.session;
+        }
+        if RULINGS.contains(&said.news) {
+            self.ruled = true;
+        }
+        if then == Becomes(Fulfilled) && before == Review {
+            self.session = self.paid.or(self.session);
         }
         if self.state == Fulfilled && before != Fulfilled {
             self.fulfilled += 1;

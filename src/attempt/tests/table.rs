@@ -184,26 +184,26 @@ fn failed() {
     row(
         "evt_1 failed",
         expect![[r#"
-        failed ses_1
-          session_created overtaken    failed ses_1
-          kyc             overtaken    failed ses_1
-          processing      overtaken    failed ses_1
-          completed       applied      review ses_1 (late_completion) | 3: failed > review | outcome | alarm late_completion | alarm review
-          failed          overtaken    failed ses_1
-          expired         overtaken    failed ses_1
-          cancelled       overtaken    failed ses_1
-          still_open      nothing_new  failed ses_1
-          unknown         unknown_type failed ses_1
-          created         nothing_new  failed ses_1
-          attached        overtaken    failed ses_1
-          granted         nothing_new  failed ses_1
-          refused         session_held failed ses_1 | 3: failed > failed | alarm session_held
-          returned        nothing_new  failed ses_1
-          left            nothing_new  failed ses_1
-          cancel          overtaken    failed ses_1
-          fulfill         not_in_review failed ses_1
-          close           not_in_review failed ses_1
-    "#]],
+            failed ses_1
+              session_created overtaken    failed ses_1
+              kyc             overtaken    failed ses_1
+              processing      overtaken    failed ses_1
+              completed       applied      review ses_1 (late_completion) | 3: failed > review | outcome | alarm late_completion | alarm review
+              failed          nothing_new  failed ses_1
+              expired         overtaken    failed ses_1
+              cancelled       overtaken    failed ses_1
+              still_open      nothing_new  failed ses_1
+              unknown         unknown_type failed ses_1
+              created         nothing_new  failed ses_1
+              attached        overtaken    failed ses_1
+              granted         nothing_new  failed ses_1
+              refused         session_held failed ses_1 | 3: failed > failed | alarm session_held
+              returned        nothing_new  failed ses_1
+              left            nothing_new  failed ses_1
+              cancel          overtaken    failed ses_1
+              fulfill         not_in_review failed ses_1
+              close           not_in_review failed ses_1
+        "#]],
     );
 }
 
@@ -212,26 +212,26 @@ fn expired() {
     row(
         "evt_1 expired",
         expect![[r#"
-        expired ses_1
-          session_created overtaken    expired ses_1
-          kyc             overtaken    expired ses_1
-          processing      overtaken    expired ses_1
-          completed       applied      review ses_1 (late_completion) | 3: expired > review | outcome | alarm late_completion | alarm review
-          failed          overtaken    expired ses_1
-          expired         overtaken    expired ses_1
-          cancelled       overtaken    expired ses_1
-          still_open      nothing_new  expired ses_1
-          unknown         unknown_type expired ses_1
-          created         nothing_new  expired ses_1
-          attached        overtaken    expired ses_1
-          granted         nothing_new  expired ses_1
-          refused         session_held expired ses_1 | 3: expired > expired | alarm session_held
-          returned        nothing_new  expired ses_1
-          left            nothing_new  expired ses_1
-          cancel          overtaken    expired ses_1
-          fulfill         not_in_review expired ses_1
-          close           not_in_review expired ses_1
-    "#]],
+            expired ses_1
+              session_created overtaken    expired ses_1
+              kyc             overtaken    expired ses_1
+              processing      overtaken    expired ses_1
+              completed       applied      review ses_1 (late_completion) | 3: expired > review | outcome | alarm late_completion | alarm review
+              failed          overtaken    expired ses_1
+              expired         nothing_new  expired ses_1
+              cancelled       overtaken    expired ses_1
+              still_open      nothing_new  expired ses_1
+              unknown         unknown_type expired ses_1
+              created         nothing_new  expired ses_1
+              attached        overtaken    expired ses_1
+              granted         nothing_new  expired ses_1
+              refused         session_held expired ses_1 | 3: expired > expired | alarm session_held
+              returned        nothing_new  expired ses_1
+              left            nothing_new  expired ses_1
+              cancel          overtaken    expired ses_1
+              fulfill         not_in_review expired ses_1
+              close           not_in_review expired ses_1
+        "#]],
     );
 }
 
@@ -240,26 +240,26 @@ fn cancelled_without_a_session() {
     row(
         "x cancel",
         expect![[r#"
-        cancelled
-          session_created overtaken    cancelled
-          kyc             overtaken    cancelled
-          processing      overtaken    cancelled
-          completed       applied      review ses_1 (late_completion) | 3: cancelled > review | outcome | alarm late_completion | alarm review | claim ses_1
-          failed          overtaken    cancelled
-          expired         overtaken    cancelled
-          cancelled       overtaken    cancelled
-          still_open      nothing_new  cancelled
-          unknown         unknown_type cancelled
-          created         nothing_new  cancelled
-          attached        applied      cancelled ses_1 | claim ses_1
-          granted         nothing_new  cancelled
-          refused         session_held cancelled | 3: cancelled > cancelled | alarm session_held
-          returned        nothing_new  cancelled
-          left            nothing_new  cancelled
-          cancel          overtaken    cancelled
-          fulfill         not_in_review cancelled
-          close           not_in_review cancelled
-    "#]],
+            cancelled
+              session_created overtaken    cancelled
+              kyc             overtaken    cancelled
+              processing      overtaken    cancelled
+              completed       applied      review ses_1 (late_completion) | 3: cancelled > review | outcome | alarm late_completion | alarm review | claim ses_1
+              failed          overtaken    cancelled
+              expired         overtaken    cancelled
+              cancelled       nothing_new  cancelled
+              still_open      nothing_new  cancelled
+              unknown         unknown_type cancelled
+              created         nothing_new  cancelled
+              attached        applied      cancelled ses_1 | claim ses_1
+              granted         nothing_new  cancelled
+              refused         session_held cancelled | 3: cancelled > cancelled | alarm session_held
+              returned        nothing_new  cancelled
+              left            nothing_new  cancelled
+              cancel          overtaken    cancelled
+              fulfill         not_in_review cancelled
+              close           not_in_review cancelled
+        "#]],
     );
 }
 
@@ -268,26 +268,26 @@ fn cancelled() {
     row(
         "evt_1 cancelled",
         expect![[r#"
-        cancelled ses_1
-          session_created overtaken    cancelled ses_1
-          kyc             overtaken    cancelled ses_1
-          processing      overtaken    cancelled ses_1
-          completed       applied      review ses_1 (late_completion) | 3: cancelled > review | outcome | alarm late_completion | alarm review
-          failed          overtaken    cancelled ses_1
-          expired         overtaken    cancelled ses_1
-          cancelled       overtaken    cancelled ses_1
-          still_open      nothing_new  cancelled ses_1
-          unknown         unknown_type cancelled ses_1
-          created         nothing_new  cancelled ses_1
-          attached        overtaken    cancelled ses_1
-          granted         nothing_new  cancelled ses_1
-          refused         session_held cancelled ses_1 | 3: cancelled > cancelled | alarm session_held
-          returned        nothing_new  cancelled ses_1
-          left            nothing_new  cancelled ses_1
-          cancel          overtaken    cancelled ses_1
-          fulfill         not_in_review cancelled ses_1
-          close           not_in_review cancelled ses_1
-    "#]],
+            cancelled ses_1
+              session_created overtaken    cancelled ses_1
+              kyc             overtaken    cancelled ses_1
+              processing      overtaken    cancelled ses_1
+              completed       applied      review ses_1 (late_completion) | 3: cancelled > review | outcome | alarm late_completion | alarm review
+              failed          overtaken    cancelled ses_1
+              expired         overtaken    cancelled ses_1
+              cancelled       nothing_new  cancelled ses_1
+              still_open      nothing_new  cancelled ses_1
+              unknown         unknown_type cancelled ses_1
+              created         nothing_new  cancelled ses_1
+              attached        overtaken    cancelled ses_1
+              granted         nothing_new  cancelled ses_1
+              refused         session_held cancelled ses_1 | 3: cancelled > cancelled | alarm session_held
+              returned        nothing_new  cancelled ses_1
+              left            nothing_new  cancelled ses_1
+              cancel          overtaken    cancelled ses_1
+              fulfill         not_in_review cancelled ses_1
+              close           not_in_review cancelled ses_1
+        "#]],
     );
 }
 
