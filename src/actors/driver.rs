@@ -124,6 +124,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     pub async fn run(mut self) -> Result<(), DriverError> {
         let (applied_to, mut applied_from) = mpsc::channel::<Result<(), ViewError>>(1);
         let mut applying: Vec<(u32, ViewPosition)> = vec![];
+        let mut draining = false;
         loop {
             while let Some(todo) = self.lane.next(self.clock.now()) {
                 match todo {
@@ -158,10 +159,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         self.lane.told(Told::Fetched(fetched), self.clock.now());
                     }
                 }
-                changed = self.drain.changed() => {
+                changed = self.drain.changed(), if !draining => {
                     if changed.is_err() || *self.drain.borrow() {
+                        draining = true;
                         self.lane.told(Told::Drain, self.clock.now());
-                        self.drain = watch::Sender::new(true).subscribe();
                     }
                 }
                 () = tokio::time::sleep(wait) => {}

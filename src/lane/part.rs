@@ -88,7 +88,7 @@ impl PartWriter {
         outcome: Option<(&Group, &Outcome)>,
         counts: &mut Counts,
     ) {
-        if item.record.hop.is_some() {
+        if item.hop().is_some() {
             counts.forwarded_in += 1;
         }
         if let Goes::On { partition, proven } = &item.goes {

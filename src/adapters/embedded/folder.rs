@@ -53,6 +53,12 @@ impl DataFolder {
         }
         let pins = match Self::pins(root).map_err(files)? {
             Some(pins) => pins,
+            None if fs::read_dir(root.join(LOG)).map_err(files)?.next().is_some() => {
+                return Err(JournalError::Damaged(format!(
+                    "{} is gone, and with it the number of partitions that the log was made for",
+                    root.join(PINS).display()
+                )));
+            }
             None => {
                 let partitions = partitions.unwrap_or(default);
                 let pins = Pins { format: FORMAT, partitions, routing: ROUTING_VERSION };

@@ -47,8 +47,10 @@ impl LogReader {
         if let Some(frame) = self.frame_here()? {
             return Ok(Some(frame));
         }
-        // The segment may end here, and the next one begin.
-        if self.enter_segment()? { self.frame_here() } else { Ok(None) }
+        // The segment may end here and the next one begin; or the frame came after its place had
+        // been read ahead, as the zeros that stood there then.
+        self.enter_segment()?;
+        self.frame_here()
     }
 
     /// What stands where no whole frame does: nothing and a torn tail are fine, a whole frame
