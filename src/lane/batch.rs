@@ -8,7 +8,7 @@ use crate::ports::Fetched;
 use crate::wire::prove::{Address, Proven, Said, Trust};
 use crate::wire::signal::{Arrival, Form, Hop, HopTo, SignalRecord};
 use bytes::Bytes;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Records decided together, in the order in which they were fetched.

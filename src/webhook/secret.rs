@@ -73,6 +73,11 @@ impl Keyring {
         self.secrets.is_empty()
     }
 
+    /// The places of the secrets.
+    pub fn indexes(&self) -> impl Iterator<Item = SecretIndex> {
+        self.secrets.iter().map(|(index, _)| *index)
+    }
+
     /// The first secret with the place `index`, for signing as 0Gate would.
     pub fn get(&self, index: SecretIndex) -> Option<&WebhookSecret> {
         self.secrets.iter().find(|(at, _)| *at == index).map(|(_, secret)| secret)
