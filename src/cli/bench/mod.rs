@@ -5,6 +5,7 @@ mod latency;
 mod load;
 mod process;
 mod report;
+mod stage;
 
 use clap::{Args, Subcommand};
 use std::io::{self, Write};
@@ -48,6 +49,12 @@ pub struct LoadArgs {
     /// Events per append, as a producer would batch them
     #[arg(long, default_value_t = 64)]
     pub chunk: usize,
+    /// Connections of the HTTP bench
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Memory for live attempts
+    #[arg(long, default_value_t = 64)]
+    pub attempts_memory_mb: usize,
     /// Lanes [default: the cores]
     #[arg(long)]
     pub lanes: Option<u32>,
