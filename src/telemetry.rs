@@ -1,7 +1,9 @@
 //! What is counted, by name, in one place. Labels are words from closed vocabularies, so the
 //! number of series is fixed; ids and amounts never become one.
 
+use crate::attempt::{Alarm, DeadLetter, SourceKind};
 use crate::lane::machine::Report;
+use crate::webhook::SecretIndex;
 use crate::wire::trailer::Counts;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -40,6 +42,32 @@ pub struct Inner {
     pub journal_bytes: IntGauge,
     pub journal_held: IntGauge,
 }
+
+/// What becomes of a signal.
+const FATES: [&str; 8] = [
+    "applied",
+    "duplicate",
+    "stale",
+    "contradiction",
+    "parked",
+    "released",
+    "dead_lettered",
+    "forwarded",
+];
+
+/// What the door answers.
+const DOOR_ANSWERS: [&str; 10] = [
+    "taken",
+    "taken_out_of_time",
+    "quarantined",
+    "no_such_endpoint",
+    "signature_missing",
+    "signature_malformed",
+    "signature_mismatch",
+    "overloaded",
+    "no_room",
+    "journal_closed",
+];
 
 impl std::ops::Deref for Metrics {
     type Target = Inner;
@@ -165,7 +193,37 @@ impl Metrics {
             )?,
             registry,
         };
-        Ok(Self(Arc::new(inner)))
+        let metrics = Self(Arc::new(inner));
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// Shows every word of the closed vocabularies from the start: a counter that appears with its
+    /// first event has no increase that a rule could see.
+    fn begin_at_zero(&self) {
+        for (counters, words) in [
+            (&self.signals, FATES.to_vec()),
+            (&self.accepted, SourceKind::ALL.iter().map(|kind| kind.word()).collect()),
+            (&self.dead_letters, DeadLetter::ALL.iter().map(|why| why.word()).collect()),
+            (&self.alarms, Alarm::ALL.iter().map(|alarm| alarm.word()).collect()),
+            (&self.door, DOOR_ANSWERS.to_vec()),
+        ] {
+            for word in words {
+                counters.with_label_values(&[word]);
+            }
+        }
+        for listener in ["public", "api", "ops"] {
+            for status in ["200", "400", "401", "404", "405", "408", "413", "500", "503"] {
+                self.http_requests.with_label_values(&[listener, status]);
+            }
+        }
+    }
+
+    /// Shows an endpoint's secrets from the start, for the same reason.
+    pub fn expect_endpoint(&self, endpoint: &str, secrets: impl Iterator<Item = SecretIndex>) {
+        for place in secrets {
+            self.door_secret.with_label_values(&[endpoint, &place.0.to_string()]);
+        }
     }
 
     /// Counts what a commit made true.

@@ -2,22 +2,44 @@
 
 pub mod bench;
 pub mod check;
+pub mod client;
 pub mod config_command;
 pub mod embedded;
+mod failure;
+mod kept;
+mod logging;
+mod process;
+pub mod serve;
 
-use clap::{Parser, Subcommand, ValueEnum};
+pub use failure::Failure;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::io::{self, Write};
 
-/// What a process tells the one that started it.
+/// What a process tells the one that started it; above 63 the words of sysexits.
 pub mod exit {
     /// All is well.
     pub const OK: u8 = 0;
-    /// What was looked for was found: an invariant is violated.
+    /// What was looked for was found: an invariant is violated, a delivery was refused.
     pub const FOUND: u8 = 1;
     /// The command line makes no sense, or the command could not run.
     pub const USAGE: u8 = 2;
-    /// The configuration cannot be used (`EX_CONFIG` of sysexits).
+    /// What was stored or received cannot be read (`EX_DATAERR`).
+    pub const DATA: u8 = 65;
+    /// Something that is needed does not answer (`EX_UNAVAILABLE`).
+    pub const UNAVAILABLE: u8 = 69;
+    /// Something stopped that should not have (`EX_SOFTWARE`).
+    pub const INTERNAL: u8 = 70;
+    /// A file could not be read or written (`EX_IOERR`).
+    pub const IO: u8 = 74;
+    /// Someone else uses it now; the same may succeed later (`EX_TEMPFAIL`).
+    pub const BUSY: u8 = 75;
+    /// The key was not accepted (`EX_NOPERM`).
+    pub const FORBIDDEN: u8 = 77;
+    /// The configuration cannot be used (`EX_CONFIG`).
     pub const CONFIG: u8 = 78;
+    /// It was asked to end at once.
+    pub const INTERRUPTED: u8 = 130;
 }
 
 /// How a command answers.
@@ -29,16 +51,31 @@ pub enum Output {
     Json,
 }
 
+const EXAMPLES: &str = "\
+Examples:
+  tidegate dev                        # everything on this machine, nothing to set up
+  tidegate send completed             # a customer pays
+  tidegate tail fulfillments          # what your ledger is told
+  tidegate serve --config tidegate.toml
+";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0   all is well
-  1   what was looked for was found, such as a violated invariant
+  1   what was looked for was found: a violated invariant, a refused delivery
   2   the command line makes no sense, or the command could not run
-  78  the configuration cannot be used";
+  65  what was stored or received cannot be read
+  69  something that is needed does not answer
+  70  something stopped that should not have
+  74  a file could not be read or written
+  75  someone else uses the folder or the port; the same may succeed later
+  77  the key was not accepted
+  78  the configuration cannot be used
+  130 it was asked to end at once";
 
 /// Turns signed payment webhooks into exactly one fulfillment per attempt.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, after_long_help = EXIT_CODES)]
+#[command(name = "tidegate", version, before_long_help = EXAMPLES, after_long_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -46,17 +83,46 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Dev(serve::DevArgs),
+    Serve(serve::ServeArgs),
+    Send(client::send::SendArgs),
+    Tail(client::tail::TailArgs),
+    Attempts(client::attempts::AttemptsArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigArgs),
     /// Measures this machine with an honest load
     Bench(bench::BenchArgs),
+    // `audit` has its place here.
+    Completions(CompletionsArgs),
+}
+
+/// Print what a shell needs to complete commands.
+#[derive(Debug, clap::Args)]
+#[command(before_long_help = "\
+Examples:
+  tidegate completions bash > /etc/bash_completion.d/tidegate
+  tidegate completions zsh > ~/.zfunc/_tidegate
+")]
+pub struct CompletionsArgs {
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Runs one command against the process's environment and says how it ended.
 pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
-    match &cli.command {
-        Command::Check(args) => check::run(args, crate::config::environment(), out),
-        Command::Config(args) => config_command::run(args, out),
-        Command::Bench(args) => bench::run(args, out),
-    }
+    let done = match &cli.command {
+        Command::Check(args) => return check::run(args, crate::config::environment(), out),
+        Command::Config(args) => return config_command::run(args, out),
+        Command::Bench(args) => return bench::run(args, out),
+        Command::Dev(args) => serve::dev(args, out).map(|()| exit::OK),
+        Command::Serve(args) => serve::serve(args).map(|()| exit::OK),
+        Command::Send(args) => client::send::run(args, out),
+        Command::Tail(args) => client::tail::run(args, out),
+        Command::Attempts(args) => client::attempts::run(args, out),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "tidegate", out);
+            Ok(exit::OK)
+        }
+    };
+    Ok(done.unwrap_or_else(|failure| failure.tell()))
 }

@@ -194,7 +194,7 @@ impl<J: Journal, C: Clock> Door<J, C> {
 fn entrances(endpoints: Endpoints, metrics: &Metrics) -> Entrances {
     let entrance = |(name, keyring): (EndpointName, Keyring)| {
         let matched = keyring
-            .indexes()
+            .places()
             .map(|index| {
                 let labels = [name.as_str(), &index.0.to_string()];
                 (index, metrics.door_secret.with_label_values(&labels))

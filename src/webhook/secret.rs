@@ -73,9 +73,9 @@ impl Keyring {
         self.secrets.is_empty()
     }
 
-    /// The places of the secrets.
-    pub fn indexes(&self) -> impl Iterator<Item = SecretIndex> {
-        self.secrets.iter().map(|(index, _)| *index)
+    /// The places that its secrets have in the configuration.
+    pub fn places(&self) -> impl Iterator<Item = SecretIndex> {
+        self.secrets.iter().map(|(place, _)| *place)
     }
 
     /// The first secret with the place `index`, for signing as 0Gate would.

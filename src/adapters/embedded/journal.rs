@@ -161,6 +161,11 @@ impl EmbeddedJournal {
         LogReader::new(Arc::clone(&self.disk), self.folder.clone(), from)
     }
 
+    /// Reads from the oldest frame that is kept.
+    pub fn oldest(&self) -> Result<LogReader, LogError> {
+        LogReader::oldest(Arc::clone(&self.disk), self.folder.clone())
+    }
+
     /// Takes up `bytes` of what may be held, or refuses.
     fn hold(&self, bytes: u64) -> Result<(), AppendError> {
         let held = self.shared.held.fetch_add(bytes, Ordering::Relaxed);

@@ -17,10 +17,12 @@
 //! | `reader`   | reading frames back: feeds, replay, audit                               |
 //! | `recovery` | what a start finds: tails, and signals that were not decided            |
 //! | `snapshot` | where recovery may begin                                                |
+//! | `feeds`    | committed outputs, record by record, from any position on               |
 //! | `folder`   | the data folder: its lock, and what is pinned when it is made           |
 //! | `view`     | the View port over fjall, written behind                                |
 
 pub mod disk;
+mod feeds;
 pub mod folder;
 pub mod frame;
 mod journal;
@@ -32,6 +34,7 @@ mod snapshot;
 mod view;
 mod writer;
 
+pub use feeds::{EmbeddedFeed, EmbeddedFeeds};
 pub use folder::{DataFolder, Pins};
 pub use journal::{EmbeddedJournal, JournalOptions};
 pub use queue::QueueIntake;

@@ -8,8 +8,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Bytes read at a time. Frames of a busy log are of this order; those of an idle one come many to
-/// a chunk.
+/// Most bytes read at a time. Frames of a busy log are of this order; those of an idle one come
+/// many to a chunk.
 const CHUNK: usize = 1 << 20;
 
 /// Walks the log from one frame to the next.
@@ -20,12 +20,23 @@ pub struct LogReader {
     segment: Option<(u64, Arc<dyn DiskFile>)>,
     chunk: Bytes,
     chunk_at: u64,
+    /// Nothing from here on is read ahead: a follower would read a whole chunk of emptiness for
+    /// every small frame, and read it again once something stands there.
+    until: u64,
 }
 
 impl LogReader {
     /// Begins at `from`, which must be the address of a frame or the end of the log.
     pub fn new(disk: Arc<dyn Disk>, folder: PathBuf, from: u64) -> Self {
-        Self { disk, folder, at: from, segment: None, chunk: Bytes::new(), chunk_at: from }
+        Self {
+            disk,
+            folder,
+            at: from,
+            segment: None,
+            chunk: Bytes::new(),
+            chunk_at: from,
+            until: from,
+        }
     }
 
     /// Begins at the oldest frame that is kept.
@@ -44,6 +55,7 @@ impl LogReader {
         if self.at >= until {
             return Ok(None);
         }
+        self.until = until;
         if let Some(frame) = self.frame_here()? {
             return Ok(Some(frame));
         }
@@ -98,7 +110,8 @@ impl LogReader {
         {
             return Ok(self.chunk.slice(from..from + count));
         }
-        let mut chunk = vec![0_u8; count.max(CHUNK)];
+        let ahead = self.until.saturating_sub(self.at).min(CHUNK as u64) as usize;
+        let mut chunk = vec![0_u8; count.max(ahead)];
         let filled = super::disk::read_full(file.as_ref(), &mut chunk, self.at - base)
             .map_err(failed("cannot read", &segment_path(&self.folder, *base)))?;
         chunk.truncate(filled);

@@ -1,0 +1,114 @@
+//! Why a command could not do what it was asked: what happened, and what to do about it.
+
+use super::embedded::StartError;
+use super::exit;
+use crate::actors::EngineError;
+use crate::config::ConfigErrors;
+use crate::ports::JournalError;
+use std::fmt::{self, Display};
+use std::io;
+use std::path::Path;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub code: u8,
+    /// What happened, and where.
+    pub what: String,
+    /// What the reader is to do; empty where `what` says it.
+    pub fix: String,
+}
+
+impl Failure {
+    pub fn new(code: u8, what: impl Display, fix: impl Display) -> Self {
+        Self { code, what: what.to_string(), fix: fix.to_string() }
+    }
+
+    pub fn usage(what: impl Display, fix: impl Display) -> Self {
+        Self::new(exit::USAGE, what, fix)
+    }
+
+    /// A file or folder that could not be used.
+    pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
+        let fix = match error.kind() {
+            io::ErrorKind::PermissionDenied => "let the user that Tidegate runs as do that",
+            io::ErrorKind::NotFound => {
+                "see that the path is right; it is relative to where you are"
+            }
+            io::ErrorKind::StorageFull => "make room on the disk",
+            _other => "see what the system says of this path",
+        };
+        Self::new(exit::IO, format!("cannot {doing} {}: {error}", path.display()), fix)
+    }
+
+    pub fn answer(error: &io::Error) -> Self {
+        Self::new(exit::USAGE, format!("cannot write the answer: {error}"), "")
+    }
+
+    /// Tells it on standard error, and says with what to exit.
+    pub fn tell(&self) -> u8 {
+        eprintln!("tidegate: {self}");
+        self.code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.fix.is_empty() {
+            write!(f, "\n  {}", self.fix)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        let fix = "`tidegate check --config FILE` tells all of it again";
+        Self::new(exit::CONFIG, format!("the configuration cannot be used\n{errors}"), fix)
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Journal(error) => error.into(),
+            StartError::View(error) => Self::new(
+                exit::INTERNAL,
+                error,
+                "the view is made from the journal: stop, remove the folder `view`, start again",
+            ),
+            StartError::Engine(error) => error.into(),
+        }
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let (code, fix) = match &error {
+            JournalError::Locked { .. } => (
+                exit::BUSY,
+                "stop that process first, or give this one a folder of its own (`--data DIR`, or \
+                 `data_dir` in the configuration)",
+            ),
+            JournalError::Files { .. } => {
+                (exit::IO, "see that the folder exists, may be written, and has room")
+            }
+            JournalError::Damaged(_) => (
+                exit::DATA,
+                "nothing was changed; keep a copy of the folder, then restore it from a backup",
+            ),
+            JournalError::Pinned { .. } => {
+                (exit::CONFIG, "leave `partitions` out, or set it to what the folder was made for")
+            }
+            JournalError::Closed => (exit::INTERNAL, "the log says why; start again"),
+        };
+        Self::new(code, error, fix)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let fix = "everything that was acknowledged is in the journal; start again";
+        Self::new(exit::INTERNAL, format!("the engine has stopped: {error}"), fix)
+    }
+}

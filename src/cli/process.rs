@@ -1,0 +1,240 @@
+//! A process that takes traffic: starts the engine, opens the listeners, and ends in the order in
+//! which nothing is lost.
+
+use super::embedded::{Embedded, EmbeddedOptions};
+use super::{Failure, exit};
+use crate::adapters::embedded::{EmbeddedFeeds, EmbeddedJournal};
+use crate::config::{Http, Listen};
+use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX};
+use crate::http::door::{Door, Endpoints};
+use crate::http::listen::{self, Bound};
+use crate::http::ops::{Ops, Readiness};
+use crate::http::public::Public;
+use crate::ports::{Journal, SystemClock};
+use crate::telemetry::Metrics;
+use futures_util::future::join;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+
+/// Secrets that can be exchanged while the process runs.
+pub(super) struct Open {
+    pub(super) endpoints: Endpoints,
+    pub(super) api_keys: Vec<crate::config::Secret>,
+}
+
+pub(super) struct Plan {
+    pub(super) root: PathBuf,
+    pub(super) listen: Listen,
+    pub(super) http: Http,
+    pub(super) tolerance: u32,
+    pub(super) engine: EmbeddedOptions,
+    pub(super) open: Open,
+}
+
+/// Where the listeners are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    pub(super) public: SocketAddr,
+    pub(super) api: SocketAddr,
+    pub(super) ops: SocketAddr,
+}
+
+/// Runs until it is told to end, or cannot go on.
+///
+/// `reload` reads the secrets again; `ready` is told where the listeners are, once traffic may
+/// come.
+pub(super) fn run(
+    plan: Plan,
+    reload: impl Fn() -> Result<Open, Failure>,
+    ready: impl FnOnce(Addresses) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    actix::System::new().block_on(serve(plan, reload, ready))
+}
+
+async fn serve(
+    plan: Plan,
+    reload: impl Fn() -> Result<Open, Failure>,
+    ready: impl FnOnce(Addresses) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut signals = Signals::new()?;
+    let mut hangup = listen_for(SignalKind::hangup())?;
+    let metrics = Metrics::new().map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
+    let (readiness, ready_now) = watch::channel(Readiness::Starting);
+    let journal_cell = Arc::new(OnceLock::new());
+    let ops = Ops {
+        metrics: metrics.clone(),
+        readiness: ready_now.clone(),
+        refresh: refresh(metrics.clone(), Arc::clone(&journal_cell)),
+    };
+    // Health is answered while a long journal is read. Whose folder it is matters more than whose
+    // port, so a port in use is told only when the folder is ours.
+    let ops = bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, ops));
+    let ops = ops.map(Running::spawn);
+    let trust = plan.engine.trust.clone();
+    let mut embedded = Embedded::start(&plan.root, plan.engine, metrics.clone()).await?;
+    let ops = ops?;
+    let journal = embedded.journal.clone();
+    let _once = journal_cell.set(journal.clone());
+
+    for (name, keyring) in &plan.open.endpoints {
+        metrics.expect_endpoint(name.as_str(), keyring.places());
+    }
+    let api_keys = ApiKeys::new(plan.open.api_keys.iter().map(|key| key.expose()));
+    let door = Door::new(
+        plan.open.endpoints,
+        trust.clone(),
+        plan.tolerance,
+        journal.clone(),
+        SystemClock,
+        metrics.clone(),
+    );
+    let api = Api {
+        trust,
+        partitions: journal.partitions(),
+        view: embedded.view.clone(),
+        feeds: EmbeddedFeeds::new(journal.clone()),
+        followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        readiness: ready_now,
+    };
+    let public = Public { door: door.clone(), bounds: plan.http };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let at = plan.listen.public;
+    let public = bound("public", at, listen::public(at, cores, public, metrics.clone()))?;
+    let at = plan.listen.api;
+    let api = bound("api", at, listen::api(at, plan.http, api_keys.clone(), api, metrics))?;
+    let addresses = Addresses { public: public.at, api: api.at, ops: ops.at };
+    let (public, api) = (Running::spawn(public), Running::spawn(api));
+    readiness.send_replace(Readiness::Ready);
+    tracing::info!(public = %addresses.public, api = %addresses.api, ops = %addresses.ops, "ready");
+    ready(addresses)?;
+
+    let mut stopped = journal.stopped();
+    let broken = loop {
+        tokio::select! {
+            () = signals.end() => break None,
+            _again = hangup.recv() => match reload() {
+                Ok(open) => {
+                    api_keys.replace(open.api_keys.iter().map(|key| key.expose()));
+                    door.replace_endpoints(open.endpoints);
+                    tracing::info!("secrets were read again");
+                }
+                Err(failure) => tracing::error!(
+                    what = failure.what, "secrets could not be read again; the old ones stay"
+                ),
+            },
+            error = embedded.engine.broken() => {
+                break Some((Failure::from(error), Readiness::Stopped("the engine has stopped")));
+            }
+            why = stopped.wait_for(Option::is_some) => {
+                let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
+                let failure = Failure::new(
+                    exit::INTERNAL,
+                    format!("the journal has stopped: {why}"),
+                    "everything that was acknowledged is in it; mend the cause and start again",
+                );
+                break Some((failure, Readiness::Stopped("the journal has stopped")));
+            }
+        }
+    };
+    if let Some((failure, stopped)) = broken {
+        readiness.send_replace(stopped);
+        tracing::error!(what = failure.what, "cannot go on");
+        join(public.handle.stop(false), api.handle.stop(false)).await;
+        return Err(failure);
+    }
+    readiness.send_replace(Readiness::Draining);
+    tracing::info!("ending: requests that were taken are finished first");
+    let ending = async {
+        join(public.handle.stop(true), api.handle.stop(true)).await;
+        let ended = embedded.stop().await.map_err(Failure::from);
+        ops.handle.stop(true).await;
+        ended
+    };
+    tokio::select! {
+        ended = ending => ended?,
+        () = signals.end() => {
+            tracing::warn!("ended at once; what was acknowledged is in the journal");
+            return Err(Failure::new(exit::INTERRUPTED, "ended at once, as asked", ""));
+        }
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+struct Running {
+    handle: actix_web::dev::ServerHandle,
+    at: SocketAddr,
+}
+
+impl Running {
+    fn spawn(bound: Bound) -> Self {
+        let (handle, at) = (bound.handle(), bound.at);
+        actix_rt::spawn(async move {
+            if let Err(error) = bound.server.await {
+                tracing::error!(%error, %at, "a listener ended");
+            }
+        });
+        Self { handle, at }
+    }
+}
+
+fn bound(name: &str, at: SocketAddr, bound: io::Result<Bound>) -> Result<Bound, Failure> {
+    bound.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Failure::new(
+            exit::BUSY,
+            format!("cannot listen on {at} ({name}): another process does"),
+            format!("stop that process, or choose another port with `--{name} HOST:PORT`"),
+        ),
+        _other => Failure::new(
+            exit::UNAVAILABLE,
+            format!("cannot listen on {at} ({name}): {error}"),
+            format!("choose an address of this machine with `--{name} HOST:PORT`"),
+        ),
+    })
+}
+
+fn refresh(
+    metrics: Metrics,
+    journal: Arc<OnceLock<EmbeddedJournal>>,
+) -> Arc<dyn Fn() + Send + Sync> {
+    let shown = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    Arc::new(move || {
+        if let Some(journal) = journal.get() {
+            metrics.journal_syncs.set(shown(journal.syncs()));
+            metrics.journal_bytes.set(shown(journal.written()));
+            metrics.journal_held.set(shown(journal.held()));
+        }
+    })
+}
+
+/// What asks the process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _told = self.terminate.recv() => {}
+            _told = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::new(exit::INTERNAL, format!("cannot listen for signals: {error}"), "")
+    })
+}

@@ -1,0 +1,237 @@
+//! `tidegate serve` and `tidegate dev`: what is configured, and the process that comes of it.
+
+use super::process::{self, Addresses, Open, Plan};
+use super::{Failure, embedded::EmbeddedOptions, exit, kept, logging};
+use crate::attempt::EndpointName;
+use crate::config::{Config, Document, Engine, KeptSecret, Loaded, Problem, Purpose, Secrets};
+use crate::http::door::Endpoints;
+use crate::webhook::{Keyring, SecretIndex, WebhookSecret};
+use crate::wire::prove::Trust;
+use crate::wire::seal::SigningKeys;
+use serde_json::json;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  tidegate serve --config tidegate.toml
+  tidegate serve --config tidegate.toml --public 0.0.0.0:8480
+  kill -HUP PID      # read the secrets again
+  kill -TERM PID     # finish what was taken, then end
+";
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  tidegate dev
+  tidegate dev --data /tmp/try --public 127.0.0.1:0 --api 127.0.0.1:0 --ops 127.0.0.1:0
+  tidegate send completed     # in another terminal
+";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   it was asked to end, and everything taken is decided
+  69  an address cannot be listened on
+  70  the engine or the journal has stopped
+  74  the folder cannot be used
+  75  another process uses the folder or a port
+  78  the configuration cannot be used
+  130 it was asked to end twice, and did so at once";
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct ListenArgs {
+    /// Where webhooks come in; port 0 takes any free one.
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    pub public: Option<SocketAddr>,
+    /// Where your backend asks.
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    pub api: Option<SocketAddr>,
+    /// Where health and metrics are.
+    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    pub ops: Option<SocketAddr>,
+}
+
+/// Take webhooks and fulfill, as configured.
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_long_help = SERVE_EXAMPLES, after_long_help = EXIT_CODES)]
+pub struct ServeArgs {
+    /// The configuration file; without it only the environment is read.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
+/// Try everything on this machine: no Kafka, no Redis, no configuration.
+///
+/// Makes a folder with a test secret and an API key, and goes on where it was when started again.
+#[derive(Clone, Debug, clap::Args)]
+#[command(before_long_help = DEV_EXAMPLES, after_long_help = EXIT_CODES)]
+pub struct DevArgs {
+    /// The folder of all that is kept [default: ./tidegate-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// A configuration file, for policies and bounds.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub listen: ListenArgs,
+}
+
+pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let (config, secrets) = load(args.config.as_deref(), Purpose::Serve)?;
+    logging::start(&config.log)?;
+    let open = opened(secrets.clone());
+    let plan = plan(&config, &secrets, &args.listen, open)?;
+    let file = args.config.clone();
+    let reload = || load(file.as_deref(), Purpose::Serve).map(|(_, secrets)| opened(secrets));
+    process::run(plan, reload, |_| Ok(()))
+}
+
+/// What `dev` adds to whatever is configured.
+const DEV_ENDPOINT: &str = "dev";
+const DEV_SECRET: &str = "webhook-secret";
+const DEV_API_KEY: &str = "api-key";
+pub const DEV_FILE: &str = "dev.json";
+
+pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
+    let (mut config, secrets) = load(args.config.as_deref(), Purpose::Dev)?;
+    logging::start(&config.log)?;
+    if let Some(data) = &args.data {
+        config.data_dir.clone_from(data);
+    }
+    config.mode = crate::attempt::Mode::Test;
+    let root = config.data_dir.clone();
+    let open = || dev_opened(&root, secrets.clone());
+    let plan = plan(&config, &secrets, &args.listen, open()?)?;
+    process::run(plan, open, |addresses| announce(&root, addresses, out))
+}
+
+fn dev_opened(root: &Path, secrets: Secrets) -> Result<Open, Failure> {
+    let mut open = opened(secrets);
+    let secret = format!("whsec_test_{}", kept::random_hex(32)?);
+    let secret = kept::kept(root, DEV_SECRET, || secret)?;
+    let key = format!("tgk_test_{}", kept::random_hex(32)?);
+    open.api_keys.push(kept::kept(root, DEV_API_KEY, || key)?);
+    let name = EndpointName::parse(DEV_ENDPOINT);
+    let name = name.map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
+    open.endpoints.insert(name, Keyring::of_one(WebhookSecret::new(secret.into_inner())));
+    Ok(open)
+}
+
+/// Says where everything is: to programs in a file, to people on the terminal.
+fn announce(root: &Path, at: Addresses, out: &mut impl Write) -> Result<(), Failure> {
+    let keep = |name: &str| kept::kept(root, name, String::new);
+    let webhook_url = format!("http://{}/webhooks/{DEV_ENDPOINT}", at.public);
+    let info = json!({
+        "public": format!("http://{}", at.public),
+        "api": format!("http://{}", at.api),
+        "ops": format!("http://{}", at.ops),
+        "endpoint": DEV_ENDPOINT,
+        "webhook_url": webhook_url,
+        "webhook_secret": keep(DEV_SECRET)?.expose(),
+        "api_key": keep(DEV_API_KEY)?.expose(),
+    });
+    kept::replace_private(root, DEV_FILE, format!("{info:#}\n").as_bytes())?;
+    let data = match root.to_str() {
+        Some("./tidegate-data") | Some("tidegate-data") => String::new(),
+        _elsewhere => format!(" --data {}", root.display()),
+    };
+    writeln!(
+        out,
+        "Tidegate is ready.
+
+  webhooks   {webhook_url}
+  api        http://{api}
+  metrics    http://{ops}/metrics
+  data       {root}   (addresses and keys are in {DEV_FILE})
+
+Try in another terminal:
+
+  tidegate send completed{data}       a customer pays: three signed webhooks
+  tidegate tail fulfillments{data}    what your ledger would be told
+  tidegate attempts list{data}        where every attempt stands
+
+Ctrl-C ends it; the next start goes on where this one was.",
+        api = at.api,
+        ops = at.ops,
+        root = root.display(),
+    )
+    .and_then(|()| out.flush())
+    .map_err(|error| Failure::answer(&error))
+}
+
+fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Failure> {
+    let document = Document::open(file, crate::config::environment())?;
+    let loaded = Loaded::read(&document, purpose)?;
+    if loaded.config.engine == Engine::Cluster {
+        let finding = loaded.point(Problem::error(
+            "engine",
+            "engine = \"cluster\" is not available in this build yet",
+            "use engine = \"embedded\"",
+        ));
+        return Err(Failure::new(exit::CONFIG, finding, ""));
+    }
+    let (secrets, remarks) = loaded.secrets(&document)?;
+    for finding in loaded.warnings.iter().chain(&remarks) {
+        eprintln!("{finding}");
+    }
+    Ok((loaded.config, secrets))
+}
+
+/// The secrets that open doors. Retired ones do not any more, but keep their places: a record
+/// names the one that proved it by its place.
+fn opened(secrets: Secrets) -> Open {
+    let current = |kept: &KeptSecret| !kept.retired;
+    let keyring = |secrets: Vec<KeptSecret>| {
+        Keyring::new((0_u8..).zip(secrets).filter(|(_, kept)| current(kept)).map(
+            |(place, kept)| (SecretIndex(place), WebhookSecret::new(kept.secret.into_inner())),
+        ))
+    };
+    let endpoints: Endpoints =
+        secrets.endpoints.into_iter().map(|(name, secrets)| (name, keyring(secrets))).collect();
+    let api_keys = secrets.api_keys.into_iter().filter(current).map(|kept| kept.secret).collect();
+    Open { endpoints, api_keys }
+}
+
+fn plan(config: &Config, secrets: &Secrets, at: &ListenArgs, open: Open) -> Result<Plan, Failure> {
+    let root = &config.data_dir;
+    let mut signing: Vec<_> = secrets.signing_keys.iter().map(|kept| kept.secret.clone()).collect();
+    if signing.is_empty() {
+        signing.push(kept::signing_key(root)?);
+    }
+    let keys = SigningKeys::new(signing.iter().map(|key| key.expose().as_bytes()));
+    let keys = keys.map_err(|error| {
+        let fix = "`openssl rand -hex 32` makes a good one";
+        Failure::new(exit::CONFIG, format!("`signing.keys` cannot be used: {error}"), fix)
+    })?;
+    let instance = match &config.instance_id {
+        Some(name) => name.clone(),
+        None => {
+            let fresh = format!("tidegate-{}", kept::random_hex(4)?);
+            kept::kept(root, kept::INSTANCE, || fresh)?.expose().to_owned()
+        }
+    };
+    let mut listen = config.listen;
+    listen.public = at.public.unwrap_or(listen.public);
+    listen.api = at.api.unwrap_or(listen.api);
+    listen.ops = at.ops.unwrap_or(listen.ops);
+    Ok(Plan {
+        root: root.clone(),
+        listen,
+        http: config.http,
+        tolerance: u32::try_from(config.webhook.tolerance.as_secs()).unwrap_or(u32::MAX),
+        engine: EmbeddedOptions {
+            partitions: config.partitions,
+            lanes: config.lanes,
+            instance,
+            trust: Trust { keys, mode: config.mode },
+            policy: config.policy,
+            segment_bytes: config.embedded.segment_bytes,
+            snapshot_bytes: config.embedded.snapshot_every_bytes,
+            attempts_memory: usize::try_from(config.embedded.attempts_memory_bytes)
+                .unwrap_or(usize::MAX),
+        },
+        open,
+    })
+}

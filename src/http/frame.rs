@@ -1,0 +1,93 @@
+//! What every answer of every listener has: an id, a count, and a body that says what went wrong.
+
+use super::problem::Problem;
+use crate::telemetry::Metrics;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{Error, HttpMessage, Resource, Route, web};
+use std::future::Future;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Names one request in answers and in the log.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(String);
+
+impl RequestId {
+    /// A random beginning per process and a count: unique without asking the system each time.
+    fn next() -> Self {
+        static PROCESS: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or(0));
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        Self(format!("req_{:08x}{:08x}", *PROCESS, COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// Wraps every request of a listener. Used with `wrap_fn`.
+pub(super) fn framed<S, B>(
+    listener: &'static str,
+    metrics: Metrics,
+    request: ServiceRequest,
+    service: &S,
+) -> impl Future<Output = Result<ServiceResponse<BoxBody>, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody + 'static,
+{
+    let id = RequestId::next();
+    request.extensions_mut().insert(id.clone());
+    let answering = service.call(request);
+    async move {
+        let mut answer = match answering.await {
+            Ok(answer) => explained(answer, &id),
+            // Nothing can be framed without the request; actix answers by the error itself.
+            Err(error) => return Err(error),
+        };
+        if let Ok(value) = HeaderValue::from_str(&id.0) {
+            answer.headers_mut().insert(REQUEST_ID.clone(), value);
+        }
+        metrics.http_requests.with_label_values(&[listener, answer.status().as_str()]).inc();
+        Ok(answer)
+    }
+}
+
+/// Puts a problem in the place of an error that has none, or whose problem lacks the id.
+fn explained<B: MessageBody + 'static>(
+    answer: ServiceResponse<B>,
+    id: &RequestId,
+) -> ServiceResponse<BoxBody> {
+    let Some(error) = answer.response().error() else { return answer.map_into_boxed_body() };
+    let problem = match error.as_error::<Problem>() {
+        Some(problem) => problem.clone(),
+        None => foreign(answer.status()),
+    };
+    if problem.status.is_server_error() {
+        tracing::error!(request_id = id.0, code = problem.code, detail = problem.detail, "refused");
+    }
+    let (request, _) = answer.into_parts();
+    ServiceResponse::new(request, problem.respond(&id.0))
+}
+
+/// An error of the framework's own, whose text may quote what a stranger sent.
+fn foreign(status: StatusCode) -> Problem {
+    if status.is_client_error() {
+        Problem { status, ..Problem::bad_request("malformed", "the request cannot be read") }
+    } else {
+        Problem::internal()
+    }
+}
+
+/// A resource that answers one method and says so to every other.
+pub(super) fn only(path: &str, allow: &'static str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(move || async move {
+        Err::<&str, _>(Problem::wrong_method(allow))
+    }))
+}
+
+/// What is on no path.
+pub(super) async fn nowhere() -> Result<&'static str, Problem> {
+    Err(Problem::no_such_path())
+}

@@ -1,0 +1,116 @@
+//! Starting, ending, starting again.
+
+use crate::support::running::{Dev, PATIENCE, event, folder, tidegate};
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+#[test]
+fn ready_is_said_once_traffic_may_come() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    assert_eq!(dev.ops("/healthz").status, 200);
+    assert_eq!(dev.ops("/readyz").status, 200);
+    for name in ["dev.json", "api-key", "webhook-secret", "signing-key"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_folder_has_one_process() {
+    let folder = folder();
+    let _dev = Dev::start(folder.path());
+    let second = tidegate()
+        .args(["dev", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+        .arg("--data")
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(75), "{said}");
+    assert!(said.contains("another process is using"), "{said}");
+}
+
+#[test]
+fn a_port_has_one_process() {
+    let (folder, other) = (folder(), folder());
+    let dev = Dev::start(folder.path());
+    let at = dev.at("public");
+    let second = tidegate()
+        .args(["dev", "--public", &at, "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0", "--data"])
+        .arg(other.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(75), "{said}");
+    assert!(said.contains(&format!("cannot listen on {at} (public)")), "{said}");
+}
+
+#[test]
+fn a_start_goes_on_where_the_last_one_was() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let completed = event("evt_1", "gate_session.completed", "gs_1");
+    dev.deliver(&completed);
+    dev.attempt_in("gs_1", "fulfilled");
+    let (secret, feed) = (dev.text("webhook_secret"), dev.api("/v1/feeds/fulfillments").body);
+    assert_eq!(dev.end(), 0);
+
+    let dev = Dev::start(folder.path());
+    assert_eq!(dev.text("webhook_secret"), secret);
+    assert_eq!(dev.deliver(&completed).status, 200);
+    let began = Instant::now();
+    while dev.attempt_in("gs_1", "fulfilled")["duplicates"] != 1 {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(dev.api("/v1/feeds/fulfillments").body, feed, "one fulfillment, the same bytes");
+}
+
+#[test]
+fn an_end_under_load_loses_nothing_that_was_acknowledged() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let ended = std::thread::scope(|scope| {
+        for sender in 0..4 {
+            let (dev, acknowledged) = (AssertUnwindSafe(&dev), &acknowledged);
+            scope.spawn(move || {
+                for number in 0..10_000 {
+                    let session = format!("gs_{sender}_{number}");
+                    let body = event(&format!("evt_{session}"), "gate_session.completed", &session);
+                    // Refused connections and resets are what the end looks like from outside.
+                    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| dev.deliver(&body)));
+                    match answer {
+                        Ok(answer) if answer.status == 200 => {
+                            acknowledged.lock().unwrap().insert(session);
+                        }
+                        Ok(_) | Err(_) => break,
+                    }
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        dev.signal("-TERM");
+    });
+    let () = ended;
+    let mut dev = dev;
+    assert_eq!(dev.ended(), 0);
+    drop(dev);
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(acknowledged.len() > 10, "there was load: {}", acknowledged.len());
+    let dev = Dev::start(folder.path());
+    let fulfilled: Vec<_> = dev
+        .api("/v1/feeds/fulfillments")
+        .lines()
+        .iter()
+        .map(|line| line["key"].as_str().unwrap().to_owned())
+        .collect();
+    let distinct: BTreeSet<_> = fulfilled.iter().cloned().collect();
+    assert_eq!(fulfilled.len(), distinct.len(), "one each");
+    let lost: Vec<_> = acknowledged.difference(&distinct).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+}
