@@ -1,8 +1,10 @@
 //! The command line: the only place that joins everything.
 
+pub mod audit;
 pub mod check;
 pub mod config_command;
 pub mod embedded;
+pub mod keys;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use std::io::{self, Write};
@@ -45,6 +47,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Audit(audit::AuditArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigArgs),
 }
@@ -52,6 +55,9 @@ pub enum Command {
 /// Runs one command against the process's environment and says how it ended.
 pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
     match &cli.command {
+        Command::Audit(args) => {
+            audit::run(args, crate::config::environment(), out, &mut io::stderr())
+        }
         Command::Check(args) => check::run(args, crate::config::environment(), out),
         Command::Config(args) => config_command::run(args, out),
     }

@@ -35,5 +35,6 @@ mod writer;
 pub use folder::{DataFolder, Pins};
 pub use journal::{EmbeddedJournal, JournalOptions};
 pub use queue::QueueIntake;
+pub use reader::{LogEnd, LogReader};
 pub use segment::LogError;
 pub use view::FjallView;
