@@ -92,9 +92,9 @@ pub fn audit(
         auditor.frame(&frame)?;
         progress(Progress { from, at: frame.end(), until: log.until() });
     }
+    let torn = log.end()?;
     if auditor.frames() == 0 {
         return Err(AuditError::Empty { folder });
     }
-    let torn = log.end()?;
     auditor.finish(from, log.at(), torn)
 }

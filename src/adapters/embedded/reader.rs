@@ -2,7 +2,7 @@
 
 use super::disk::{Disk, DiskFile};
 use super::frame::{ALIGNMENT, Frame, HEADER_BYTES, Header};
-use super::segment::{LogError, failed, refuse_damage, segment_bases, segment_path};
+use super::segment::{LogError, failed, refuse_damage, segment_bases, segment_path, written};
 use super::snapshot::Snapshot;
 use bytes::Bytes;
 use std::io;
@@ -111,16 +111,16 @@ impl LogReader {
         let mut rest = vec![0_u8; usize::try_from(left).unwrap_or(0)];
         let filled = super::disk::read_full(file.as_ref(), &mut rest, self.at - base)
             .map_err(failed("cannot read", &path))?;
-        let rest = &rest[..filled];
-        let Some(last) = rest.iter().rposition(|byte| *byte != 0) else {
+        let used = written(&rest[..filled]).len();
+        if used == 0 {
             return Ok(LogEnd::Clean);
-        };
-        let cut_before = match Header::read(rest, self.at) {
+        }
+        let cut_before = match Header::read(&rest, self.at) {
             Some(header) => header.length - ALIGNMENT,
             None => HEADER_BYTES,
         };
-        if last < cut_before {
-            return Ok(LogEnd::Torn { bytes: last as u64 + 1 });
+        if used <= cut_before {
+            return Ok(LogEnd::Torn { bytes: used as u64 });
         }
         Ok(LogEnd::Broken { path, at: self.at - base })
     }
