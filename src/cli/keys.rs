@@ -58,9 +58,15 @@ pub fn kept_signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<Signin
     if configured.is_empty() { read(dir) } else { from_configuration(configured) }
 }
 
+/// In the order of the configuration, which records rely on: a new key stands behind the others,
+/// and the first that is not retired seals.
 fn from_configuration(configured: &[KeptSecret]) -> Result<SigningKeys, KeysError> {
-    let keys: Vec<_> = configured.iter().map(|kept| key_bytes(kept.secret.expose())).collect();
-    Ok(SigningKeys::new(keys.iter().map(|key| key.as_slice()))?)
+    let bytes: Vec<_> = configured.iter().map(|kept| key_bytes(kept.secret.expose())).collect();
+    let keys = SigningKeys::new(bytes.iter().map(|key| key.as_slice()))?;
+    Ok(match configured.iter().position(|kept| !kept.retired) {
+        Some(place) => keys.sealing_with(place),
+        None => keys,
+    })
 }
 
 /// Hexadecimal text is the bytes that it spells, so that a folder's file can be named in a
@@ -126,6 +132,7 @@ fn make(dir: &Path) -> Result<(), KeysError> {
 mod tests {
     use super::*;
     use crate::config::Secret;
+    use crate::wire::seal::Sealed;
 
     fn configured(text: &str) -> Vec<KeptSecret> {
         vec![KeptSecret { secret: Secret::new(text.to_owned()), retired: false }]
@@ -151,6 +158,24 @@ mod tests {
         let text = fs::read_to_string(&file).unwrap();
         let named = signing_keys(folder.path(), &configured(text.trim())).unwrap();
         assert_eq!(mark(&named), mark(&made), "the file can be named in a configuration");
+    }
+
+    #[test]
+    fn the_first_key_that_is_not_retired_seals_and_the_first_of_all_stays_the_root() {
+        let kept = |text: &str, retired| KeptSecret {
+            secret: Secret::new(text.repeat(SIGNING_KEY_BYTES_MIN)),
+            retired,
+        };
+        let (folder, sealed) = (Path::new("unused"), Sealed::Own { json: b"{}" });
+        let one = signing_keys(folder, &[kept("a", false)]).unwrap();
+        for (configured, seals) in
+            [([kept("a", false), kept("b", false)], 0), ([kept("a", true), kept("b", false)], 1)]
+        {
+            let keys = signing_keys(folder, &configured).unwrap();
+            assert_eq!(keys.seal(&sealed).key, seals);
+            assert!(keys.holds(&one.seal(&sealed), &sealed));
+            assert_eq!(mark(&keys), mark(&one));
+        }
     }
 
     #[test]
