@@ -297,6 +297,7 @@ impl Auditor {
         report.fulfillments = self.history.fulfillments;
         report.warnings = self.warnings(from, torn, &report.counts);
         (report.frames, report.parts, report.signals) = (self.frames, self.parts, self.signals);
+        report.undecided = self.undecided;
         (report.violations, report.unshown) = self.findings.finish();
         Ok(report)
     }

@@ -164,7 +164,8 @@ fn attempt(ours: &Attempt, theirs: &Attempt) -> Vec<String> {
         ("duplicates", ours.duplicates == theirs.duplicates),
     ]
     .into_iter()
-    .filter_map(|(name, same)| (!same).then(|| name.to_owned()))
+    .filter(|(_, same)| !same)
+    .map(|(name, _)| name.to_owned())
     .collect()
 }
 

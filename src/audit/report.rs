@@ -41,6 +41,8 @@ pub struct Report {
     pub frames: u64,
     /// Batches: what one transaction made of one partition.
     pub parts: u64,
+    /// Those of them that could not be decided again.
+    pub undecided: u64,
     pub signals: u64,
     /// Where the journal begins. After 0, what stood before is not kept.
     pub from: u64,

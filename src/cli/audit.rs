@@ -183,6 +183,7 @@ fn as_json(report: &Report) -> Value {
         "warnings": report.warnings,
         "frames": report.frames,
         "batches": report.parts,
+        "undecided": report.undecided,
         "signals": report.signals,
         "from": report.from,
         "bytes": report.end - report.from,
@@ -216,7 +217,9 @@ fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "{table}\n")?;
     let (frames, batches, bytes) = (report.frames, report.parts, report.end - report.from);
-    writeln!(out, "Read {bytes} bytes in {frames} frames and decided {batches} batches again.")?;
+    let again = batches - report.undecided;
+    writeln!(out, "Read {bytes} bytes in {frames} frames.")?;
+    writeln!(out, "Decided {again} of {batches} batches again and compared every byte.")?;
     for warning in &report.warnings {
         writeln!(out, "note: {warning}")?;
     }

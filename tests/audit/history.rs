@@ -73,6 +73,7 @@ async fn lives(root: &Path) {
     world.webhook("evt_90", CREATED, "gs_late", PAID).await;
     world.webhook("evt_91", EXPIRED, "gs_late", &[]).await;
     world.webhook("evt_92", COMPLETED, "gs_late", PAID).await;
+    world.pass_a_second().await;
     world.append_and_stop(event("evt_93", CREATED, "gs_waits", PAID)).await;
 }
 

@@ -68,6 +68,11 @@ impl World {
         panic!("the engine does not decide what it took");
     }
 
+    /// Lets a second with traffic be over, so that the lanes sum it up.
+    pub async fn pass_a_second(&self) {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+
     pub async fn stop(self) {
         self.engine.stop().await.unwrap();
     }
