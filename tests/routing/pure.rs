@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use tidegate::attempt::{GateClient, LateCompletion, OnFailed, Policy, Timestamp, UnknownSession};
 use tidegate::lane::batch::{Batch, Decided};
-use tidegate::lane::part::{PartWriter, Scene};
+use tidegate::lane::part::{Hand, Scene, Standing, write};
 use tidegate::lane::resident::Resident;
 use tidegate::ports::Fetched;
 use tidegate::wire::Topic;
 use tidegate::wire::prove::Trust;
 use tidegate::wire::section::records;
-use tidegate::wire::trailer::{Counts, Trailer};
+use tidegate::wire::trailer::Counts;
 
 const FEW: u32 = 3;
 
@@ -64,24 +64,15 @@ impl Small {
         let batch = Batch::new(at, vec![fetched], trust, FEW);
         let decided: Vec<Decided> = batch.groups.iter().map(|group| self.decide(group)).collect();
         let scene = Scene { trust, partitions: FEW, at, at_text: "2026-09-21T14:13:20.000Z" };
-        let mut writer = PartWriter::default();
-        writer.batch(scene, &batch, &decided, partition, &mut self.counts);
-        for forward in std::mem::take(&mut writer.forwards) {
+        let hand = Hand { writer: "", epoch: 1, transaction: 1 };
+        let standing =
+            Standing { next: position.offset, counts: self.counts, ..Standing::default() };
+        let mut written = write(scene, hand, &batch, &decided, partition, &standing, false);
+        self.counts = written.trailer.counts;
+        for forward in std::mem::take(&mut written.forwards) {
             self.queues.entry(forward.partition).or_default().push_back(forward);
         }
-        self.dead += writer.set_aside.len();
-        let written = writer.close(0, |hash| Trailer {
-            writer: String::new(),
-            epoch: 1,
-            transaction: 1,
-            previous: position.offset,
-            next: position.offset + 1,
-            counts: self.counts,
-            summarized: Counts::default(),
-            summary_second: 0,
-            hash,
-            at,
-        });
+        self.dead += written.set_aside.len();
         let states = Arc::make_mut(&mut self.states);
         states.extend(written.states.iter().map(|(key, state)| (key.to_string(), state.clone())));
         for run in written.runs.iter().filter(|run| run.topic == Topic::Fulfillments) {

@@ -117,6 +117,11 @@ pub fn log_folder(root: &Path) -> PathBuf {
 }
 
 impl Pins {
+    /// Whether this build knows the format and decides by the same routing.
+    pub fn is_known(&self) -> bool {
+        (self.format, self.routing) == (FORMAT, ROUTING_VERSION)
+    }
+
     fn save(&self, root: &Path) -> io::Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         bytes.push(b'\n');

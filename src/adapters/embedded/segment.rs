@@ -232,6 +232,17 @@ fn create_segment(
     })
 }
 
+/// The bytes up to the last one that is not zero. A preallocated file is mostly zeros behind its
+/// frames, and comparing whole pages is far quicker than looking at each byte.
+pub(super) fn written(bytes: &[u8]) -> &[u8] {
+    const PAGE: usize = 4096;
+    let zeros = [0_u8; PAGE];
+    let last = bytes.chunks(PAGE).enumerate().rfind(|(_, page)| **page != zeros[..page.len()]);
+    let Some((nth, page)) = last else { return &[] };
+    let used = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..nth * PAGE + used]
+}
+
 /// A broken frame is a torn tail only if nothing whole comes after it.
 pub fn refuse_damage(
     file: &dyn DiskFile,
@@ -243,13 +254,8 @@ pub fn refuse_damage(
     let mut rest = vec![0_u8; usize::try_from(length.saturating_sub(end - base)).unwrap_or(0)];
     let filled = read_full(file, &mut rest, end - base).map_err(failed("cannot read", path))?;
     let rest = &rest[..filled];
-    // Most of it is preallocated and was never written; a page of zeros begins no frame.
-    const PAGE: usize = 4096;
-    const NOTHING: [u8; PAGE] = [0; PAGE];
-    let pages = rest.chunks(PAGE).enumerate().filter(|(_, page)| **page != NOTHING[..page.len()]);
-    let places =
-        pages.flat_map(|(page, bytes)| (page * PAGE..page * PAGE + bytes.len()).step_by(ALIGNMENT));
-    for at in places.skip_while(|at| *at < ALIGNMENT) {
+    // A frame begins with a magic number, and never in the zeros at the end; it may end in them.
+    for at in (ALIGNMENT..written(rest).len()).step_by(ALIGNMENT) {
         let tail = &rest[at..];
         if let Some(header) = Header::read(tail, end + at as u64)
             && tail.get(..header.length).is_some_and(|frame| header.holds(frame))
