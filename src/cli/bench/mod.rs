@@ -1,6 +1,7 @@
 //! `tidegate bench`: an honest load of signed events through the whole engine, durability on.
 
 pub mod embedded;
+pub mod http;
 mod latency;
 mod load;
 mod process;
@@ -15,6 +16,7 @@ use std::io::{self, Write};
 Examples:
   tidegate bench embedded --events 1000000
   tidegate bench embedded --events 300000 --rate 75000 -o json
+  tidegate bench http --events 200000
 
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
 four events of about 1.2 KB; some are delivered twice, some out of order.")]
@@ -27,6 +29,8 @@ pub struct BenchArgs {
 pub enum What {
     /// Through the door, the journal, the lanes and the view, in process
     Embedded(LoadArgs),
+    /// The same through the public HTTP listener, one delivery per request
+    Http(LoadArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -80,9 +84,12 @@ impl LoadArgs {
 
 /// Runs a bench and prints what it found.
 pub fn run(args: &BenchArgs, out: &mut impl Write) -> io::Result<u8> {
-    let What::Embedded(load) = &args.what;
     let system = actix::System::new();
-    match system.block_on(embedded::run(load)) {
+    let (load, done) = match &args.what {
+        What::Embedded(load) => (load, system.block_on(embedded::run(load))),
+        What::Http(load) => (load, system.block_on(http::run(load))),
+    };
+    match done {
         Ok(report) => {
             match load.output {
                 super::Output::Json => report.write_json(out)?,
