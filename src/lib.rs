@@ -21,6 +21,7 @@
 pub mod actors;
 pub mod adapters;
 pub mod attempt;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod crash;

@@ -7,7 +7,7 @@ mod support;
 use expect_test::expect_file;
 use serde_json::Value;
 use std::time::{Duration, Instant};
-use support::{Dev, PATIENCE, folder, tidegate};
+use support::running::{Dev, PATIENCE, folder, tidegate};
 
 /// Every page of help, so that a change of words is seen and meant.
 #[test]

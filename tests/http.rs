@@ -13,7 +13,7 @@ use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use support::{Dev, PATIENCE, event, event_with, folder, now, read_answer, request};
+use support::running::{Dev, PATIENCE, event, event_with, folder, now, read_answer, request};
 
 const COMPLETED: &str = "gate_session.completed";
 

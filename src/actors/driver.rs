@@ -1,7 +1,7 @@
 //! Carries out what a lane wants, against the ports. It decides nothing.
 
 use super::attempt::{Core, Replied};
-use super::residents::{Residents, Unreadable};
+use super::residents::Residents;
 use super::takeover::{TakeoverError, catch_up};
 use crate::attempt::DeadLetter;
 use crate::crash;
@@ -41,6 +41,13 @@ pub enum DriverError {
     JournalClosed,
     #[error("an attempt's actor went without a word")]
     ActorDied,
+}
+
+/// Stored bytes that do not give a resident: only damage of the view or of the journal does this.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored state under {key} cannot be read")]
+pub struct Unreadable {
+    pub key: Arc<str>,
 }
 
 /// How long an apply that failed waits before it is tried again.
@@ -124,6 +131,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     pub async fn run(mut self) -> Result<(), DriverError> {
         let (applied_to, mut applied_from) = mpsc::channel::<Result<(), ViewError>>(1);
         let mut applying: Vec<(u32, ViewPosition)> = vec![];
+        let mut draining = false;
         loop {
             while let Some(todo) = self.lane.next(self.clock.now()) {
                 match todo {
@@ -158,10 +166,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         self.lane.told(Told::Fetched(fetched), self.clock.now());
                     }
                 }
-                changed = self.drain.changed() => {
+                changed = self.drain.changed(), if !draining => {
                     if changed.is_err() || *self.drain.borrow() {
+                        draining = true;
                         self.lane.told(Told::Drain, self.clock.now());
-                        self.drain = watch::Sender::new(true).subscribe();
                     }
                 }
                 () = tokio::time::sleep(wait) => {}
@@ -275,18 +283,18 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     }
 
     async fn wake(&mut self, group: &Group, stored: Option<Bytes>) -> Result<(), DriverError> {
-        let mut parked = vec![];
-        if let Some(bytes) = &stored
-            && group.key.starts_with("s/")
-        {
-            let unreadable = || Unreadable { key: Arc::clone(&group.key) };
-            let resident = Resident::decode(&group.address, bytes).map_err(|_| unreadable())?;
-            let keys = resident.parked_keys();
-            if !keys.is_empty() {
-                parked = self.parked(group, keys).await?;
-            }
-        }
-        self.residents.activate(group, stored.as_ref(), parked)?;
+        let unreadable = || Unreadable { key: Arc::clone(&group.key) };
+        let resident = match &stored {
+            Some(stored) => Resident::decode(&group.address, stored).map_err(|_| unreadable())?,
+            None => Resident::unseen(&group.address).ok_or_else(unreadable)?,
+        };
+        let keys = resident.parked_keys();
+        let resident = if keys.is_empty() {
+            resident
+        } else {
+            resident.with_parked(self.parked(group, keys).await?)
+        };
+        self.residents.activate(&group.key, resident, stored.map_or(0, |stored| stored.len()));
         Ok(())
     }
 

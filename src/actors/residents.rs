@@ -7,8 +7,8 @@ use crate::attempt::Policy;
 use crate::lane::batch::Group;
 use crate::lane::resident::Resident;
 use actix::{Actor, Addr};
-use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use hashbrown::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -33,13 +33,6 @@ pub struct Residents {
     core: Core,
 }
 
-/// A resident that stored bytes do not give: only damage of the view or of the journal does this.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored state under {key} cannot be read")]
-pub struct Unreadable {
-    pub key: Arc<str>,
-}
-
 impl Residents {
     pub fn new(budget: usize, core: Core) -> Self {
         Self { live: HashMap::new(), order: VecDeque::new(), clock: 0, weight: 0, budget, core }
@@ -57,26 +50,15 @@ impl Residents {
         self.weight
     }
 
-    /// Brings a resident to life from what is stored of it, or as one that was told nothing.
-    pub fn activate(
-        &mut self,
-        group: &Group,
-        stored: Option<&Bytes>,
-        parked: Vec<Bytes>,
-    ) -> Result<(), Unreadable> {
-        let unreadable = || Unreadable { key: Arc::clone(&group.key) };
-        let resident = match stored {
-            Some(stored) => Resident::decode(&group.address, stored).map_err(|_| unreadable())?,
-            None => Resident::unseen(&group.address).ok_or_else(unreadable)?,
-        };
-        let weight = weigh(stored.map_or(0, Bytes::len));
-        let addr = AttemptActor::new(resident.with_parked(parked), self.core).start();
+    /// Brings a resident to life, stored as so many bytes.
+    pub fn activate(&mut self, key: &Arc<str>, resident: Resident, stored: usize) {
+        let weight = weigh(stored);
+        let addr = AttemptActor::new(resident, self.core).start();
         self.weight += weight;
         let live = Live { addr, weight, touched: self.clock };
-        if let Some(before) = self.live.insert(Arc::clone(&group.key), live) {
+        if let Some(before) = self.live.insert(Arc::clone(key), live) {
             self.weight -= before.weight;
         }
-        Ok(())
     }
 
     /// Shows the tasks of the groups in `which` to their residents, and waits for all answers.

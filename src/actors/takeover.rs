@@ -11,6 +11,10 @@ pub enum TakeoverError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     View(#[from] ViewError),
+    #[error(
+        "the view has partition {partition} up to {has}, but the journal ends at {end}: it belongs to another journal, or the journal lost something"
+    )]
+    ViewAhead { partition: u32, has: u64, end: u64 },
 }
 
 /// States replayed before they are applied together. Large enough to coalesce, small enough to
@@ -34,6 +38,10 @@ pub async fn catch_up<J: Journal, V: View>(
     partition: u32,
 ) -> Result<u64, TakeoverError> {
     let from = view.position(partition).await?.changelog;
+    let end = journal.changelog_end();
+    if from > end {
+        return Err(TakeoverError::ViewAhead { partition, has: from, end });
+    }
     let (to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
     let reading = {
         let journal = journal.clone();

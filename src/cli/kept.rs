@@ -2,14 +2,12 @@
 
 use super::Failure;
 use super::exit;
-use crate::adapters::embedded::DataFolder;
 use crate::config::Secret;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-pub(super) const SIGNING_KEY: &str = "signing-key";
 pub(super) const INSTANCE: &str = "instance-id";
 
 /// What the folder keeps under `name`; `make` makes it where there is nothing yet.
@@ -43,22 +41,6 @@ pub(super) fn kept(
     read(&path).map_err(failed("read"))?.ok_or_else(|| {
         Failure::new(exit::IO, format!("{} went away while it was made", path.display()), "")
     })
-}
-
-/// The key that signs what this deployment writes. What it signed can be proven by no other, so
-/// one that is missing beside a journal is never made anew.
-pub(super) fn signing_key(root: &Path) -> Result<Secret, Failure> {
-    let has_journal = matches!(DataFolder::pins(root), Ok(Some(_)));
-    if has_journal && !root.join(SIGNING_KEY).exists() {
-        return Err(Failure::new(
-            exit::CONFIG,
-            format!("{} holds a journal, but its {SIGNING_KEY} is missing", root.display()),
-            "put the file back from a backup, or name the key in `signing.keys`: without it \
-             nothing in the journal can be proven",
-        ));
-    }
-    let key = random_hex(32)?;
-    kept(root, SIGNING_KEY, || key)
 }
 
 pub(super) fn random_hex(bytes: usize) -> Result<String, Failure> {

@@ -1,5 +1,6 @@
 //! The command line: the only place that joins everything.
 
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
@@ -7,6 +8,7 @@ pub mod config_command;
 pub mod embedded;
 mod failure;
 mod kept;
+pub mod keys;
 mod logging;
 mod process;
 pub mod serve;
@@ -92,7 +94,7 @@ pub enum Command {
     Config(config_command::ConfigArgs),
     /// Measures this machine with an honest load
     Bench(bench::BenchArgs),
-    // `audit` has its place here.
+    Audit(audit::AuditArgs),
     Completions(CompletionsArgs),
 }
 
@@ -114,6 +116,10 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Check(args) => return check::run(args, crate::config::environment(), out),
         Command::Config(args) => return config_command::run(args, out),
         Command::Bench(args) => return bench::run(args, out),
+        Command::Audit(args) => {
+            let environment = crate::config::environment();
+            return audit::run(args, environment, out, &mut io::stderr());
+        }
         Command::Dev(args) => serve::dev(args, out).map(|()| exit::OK),
         Command::Serve(args) => serve::serve(args).map(|()| exit::OK),
         Command::Send(args) => client::send::run(args, out),

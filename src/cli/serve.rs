@@ -1,13 +1,12 @@
 //! `tidegate serve` and `tidegate dev`: what is configured, and the process that comes of it.
 
 use super::process::{self, Addresses, Open, Plan};
-use super::{Failure, embedded::EmbeddedOptions, exit, kept, logging};
+use super::{Failure, embedded::EmbeddedOptions, exit, kept, keys, logging};
 use crate::attempt::EndpointName;
 use crate::config::{Config, Document, Engine, KeptSecret, Loaded, Problem, Purpose, Secrets};
 use crate::http::door::Endpoints;
 use crate::webhook::{Keyring, SecretIndex, WebhookSecret};
 use crate::wire::prove::Trust;
-use crate::wire::seal::SigningKeys;
 use serde_json::json;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -196,14 +195,9 @@ fn opened(secrets: Secrets) -> Open {
 
 fn plan(config: &Config, secrets: &Secrets, at: &ListenArgs, open: Open) -> Result<Plan, Failure> {
     let root = &config.data_dir;
-    let mut signing: Vec<_> = secrets.signing_keys.iter().map(|kept| kept.secret.clone()).collect();
-    if signing.is_empty() {
-        signing.push(kept::signing_key(root)?);
-    }
-    let keys = SigningKeys::new(signing.iter().map(|key| key.expose().as_bytes()));
-    let keys = keys.map_err(|error| {
-        let fix = "`openssl rand -hex 32` makes a good one";
-        Failure::new(exit::CONFIG, format!("`signing.keys` cannot be used: {error}"), fix)
+    let keys = keys::signing_keys(root, &secrets.signing_keys).map_err(|error| {
+        let fix = "`openssl rand -hex 32` makes a good key";
+        Failure::new(exit::CONFIG, error.to_string(), fix)
     })?;
     let instance = match &config.instance_id {
         Some(name) => name.clone(),

@@ -143,8 +143,7 @@ pub(super) struct HttpForm {
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct SigningForm {
-    /// The last one signs, the first one makes ids, all verify. Default: one made and kept in
-    /// `data_dir`.
+    /// The first that is not retired signs, all verify. Default: one made and kept in `data_dir`.
     pub keys: Vec<SourceForm>,
 }
 

@@ -5,19 +5,31 @@ use crate::crash;
 use crate::lane::home::home;
 use crate::ports::{Append, AppendError, Clock, Journal};
 use crate::telemetry::Metrics;
-use crate::webhook::{Keyring, SignatureError, UnsignedHeaders, Unverified};
+use crate::webhook::{Keyring, SecretIndex, SignatureError, UnsignedHeaders, Unverified};
 use crate::wire::prove::{Address, Said, Trust};
 use crate::wire::signal::Stamp;
 use bytes::Bytes;
+use prometheus::IntCounter;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The configured endpoints, each with its current secrets. Swapped whole when secrets are re-read.
+/// The configured endpoints, each with its current secrets.
 pub type Endpoints = BTreeMap<EndpointName, Keyring>;
+
+/// One endpoint, with its counters made once: a label look-up per delivery would cost more than
+/// the counting.
+struct Entrance {
+    name: EndpointName,
+    keyring: Keyring,
+    matched: BTreeMap<SecretIndex, IntCounter>,
+}
+
+type Entrances = BTreeMap<String, Entrance>;
 
 #[derive(Clone)]
 pub struct Door<J, C> {
-    endpoints: Arc<RwLock<Arc<Endpoints>>>,
+    /// Swapped whole when secrets are re-read.
+    entrances: Arc<RwLock<Arc<Entrances>>>,
     trust: Trust,
     /// Seconds that a signed time may differ from ours, both ways.
     tolerance: u32,
@@ -85,13 +97,14 @@ impl<J: Journal, C: Clock> Door<J, C> {
         clock: C,
         metrics: Metrics,
     ) -> Self {
-        let endpoints = Arc::new(RwLock::new(Arc::new(endpoints)));
-        Self { endpoints, trust, tolerance, journal, clock, metrics }
+        let entrances = Arc::new(RwLock::new(Arc::new(entrances(endpoints, &metrics))));
+        Self { entrances, trust, tolerance, journal, clock, metrics }
     }
 
     /// Puts other secrets in place: what is verified from here on is verified against these.
     pub fn replace_endpoints(&self, endpoints: Endpoints) {
-        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoints);
+        let entrances = Arc::new(entrances(endpoints, &self.metrics));
+        *self.entrances.write().unwrap_or_else(PoisonError::into_inner) = entrances;
     }
 
     /// Takes one delivery. `Ok` means that its bytes are durable.
@@ -120,25 +133,21 @@ impl<J: Journal, C: Clock> Door<J, C> {
 
     /// Verifies a delivery and makes it ready for the journal.
     pub fn verify(&self, delivery: Delivery<'_>) -> Result<(Append, Taken), Refused> {
-        let endpoints = {
-            let current = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        let entrances = {
+            let current = self.entrances.read().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(&current)
         };
-        let (endpoint, keyring) = EndpointName::parse(delivery.endpoint)
-            .ok()
-            .and_then(|name| endpoints.get_key_value(&name))
-            .ok_or(Refused::NoSuchEndpoint)?;
+        let entrance = entrances.get(delivery.endpoint).ok_or(Refused::NoSuchEndpoint)?;
         let unverified = Unverified { body: &delivery.body, signature: delivery.signature };
-        let verified = unverified.verify(keyring)?;
-        self.metrics
-            .door_secret
-            .with_label_values(&[endpoint.as_str(), &verified.secret().0.to_string()])
-            .inc();
+        let verified = unverified.verify(&entrance.keyring)?;
+        if let Some(matched) = entrance.matched.get(&verified.secret()) {
+            matched.inc();
+        }
         let received_at = self.clock.now();
         let timeliness = verified.timeliness(received_at, self.tolerance);
         let stamp = Stamp {
             gate_signature: Bytes::copy_from_slice(delivery.signature.as_bytes()),
-            endpoint: endpoint.clone(),
+            endpoint: entrance.name.clone(),
             secret: verified.secret(),
             signed_at: verified.signed_at(),
             received_at,
@@ -180,4 +189,18 @@ impl<J: Journal, C: Clock> Door<J, C> {
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+fn entrances(endpoints: Endpoints, metrics: &Metrics) -> Entrances {
+    let entrance = |(name, keyring): (EndpointName, Keyring)| {
+        let matched = keyring
+            .places()
+            .map(|index| {
+                let labels = [name.as_str(), &index.0.to_string()];
+                (index, metrics.door_secret.with_label_values(&labels))
+            })
+            .collect();
+        (name.to_string(), Entrance { name, keyring, matched })
+    };
+    endpoints.into_iter().map(entrance).collect()
 }

@@ -6,9 +6,9 @@ use super::resident::{Outcome, Resident};
 use crate::attempt::{DeadLetter, Position, SessionId, SourceKind, Timestamp};
 use crate::ports::Fetched;
 use crate::wire::prove::{Address, Proven, Said, Trust};
-use crate::wire::signal::{Arrival, Form, HopTo, SignalRecord};
+use crate::wire::signal::{Arrival, Form, Hop, HopTo, SignalRecord};
 use bytes::Bytes;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Records decided together, in the order in which they were fetched.
@@ -126,10 +126,21 @@ impl Batch {
 }
 
 impl Item {
+    /// The hop that brought this copy here. What could not be proven says nothing about itself:
+    /// a forged hop must not keep a record from being counted.
+    pub fn hop(&self) -> Option<&Hop> {
+        match self.goes {
+            Goes::Aside(DeadLetter::Unproven) => None,
+            Goes::To { .. } | Goes::On { .. } | Goes::Nowhere | Goes::Aside(_) => {
+                self.record.hop.as_ref()
+            }
+        }
+    }
+
     /// Whether this copy waited, parked, and was counted as accepted then.
     pub fn was_released(&self) -> bool {
         matches!(
-            self.record.hop.as_ref().map(|hop| &hop.to),
+            self.hop().map(|hop| &hop.to),
             Some(HopTo::Claim { arrival: Arrival::Released, .. })
         )
     }

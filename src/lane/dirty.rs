@@ -2,7 +2,7 @@
 //! and nobody may forget them before it has them.
 
 use bytes::Bytes;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// Newest committed state per key, in two generations: gathered since the last apply began, and

@@ -3,7 +3,7 @@
 
 use super::batch::{Batch, Decided, weight};
 use super::dirty::Dirty;
-use super::part::{PartWriter, Scene};
+use super::part::{self, Hand, Scene, Standing};
 use crate::attempt::{Alarm, DeadLetter, Mode, Policy, SessionId, Timestamp};
 use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
 use crate::wire::prove::Trust;
@@ -134,12 +134,7 @@ pub struct Report {
 struct Owned {
     epoch: u64,
     transaction: u64,
-    next: u64,
-    counts: Counts,
-    summarized: Counts,
-    /// The newest second with traffic.
-    second: i64,
-    hash: u64,
+    standing: Standing,
     changelog: u64,
 }
 
@@ -351,58 +346,31 @@ impl Lane {
         let mut proposed =
             Proposed { owned: BTreeMap::new(), states: vec![], report: Report::default() };
         for (&partition, owned) in &self.owned {
-            let mut input = batch.items.iter().filter(|i| i.position.partition == partition);
-            let last = input.next_back().map(|item| item.position.offset);
-            if last.is_none() && !owned.summary_due(at) {
+            let input = || batch.items.iter().filter(|i| i.position.partition == partition);
+            let sums_up = owned.summary_due(at);
+            if input().next().is_none() && !sums_up {
                 continue;
             }
-            let mut writer = PartWriter::default();
-            let mut after = owned.clone();
-            if owned.summary_due(at) {
-                let grown = owned.counts.minus(&owned.summarized);
-                writer.summary(scene, partition, owned.second, &grown);
-                after.summarized = owned.counts;
-            }
-            if let Some(last) = last {
-                writer.batch(scene, batch, decided, partition, &mut after.counts);
-                after.next = last + 1;
-                after.second = at.seconds();
-            }
-            after.transaction += 1;
-            commit.forwards.append(&mut writer.forwards);
-            proposed.report.alarms.append(&mut writer.alarms);
-            proposed.report.set_aside.append(&mut writer.set_aside);
-            proposed.report.reads.append(&mut writer.reads);
-            let grown = after.counts.minus(&owned.counts);
+            let transaction = owned.transaction + 1;
+            let hand = Hand { writer: &self.rules.writer, epoch: owned.epoch, transaction };
+            let before = &owned.standing;
+            let mut written = part::write(scene, hand, batch, decided, partition, before, sums_up);
+            commit.forwards.append(&mut written.forwards);
+            proposed.report.alarms.append(&mut written.alarms);
+            proposed.report.set_aside.append(&mut written.set_aside);
+            proposed.report.reads.append(&mut written.reads);
+            let standing = Standing::from(&written.trailer);
+            let grown = standing.counts.minus(&before.counts);
             proposed.report.grown = proposed.report.grown.plus(&grown);
-
-            let written = writer.close(owned.hash, |hash| Trailer {
-                writer: self.rules.writer.clone(),
-                epoch: owned.epoch,
-                transaction: after.transaction,
-                previous: owned.next,
-                next: after.next,
-                counts: after.counts,
-                summarized: after.summarized,
-                summary_second: after.second,
-                hash,
-                at,
-            });
-            after.hash = written.trailer.hash;
             let states = written.states.into_iter();
             proposed.states.extend(states.map(|(key, state)| (partition, key, state)));
-            let input_bytes = batch
-                .items
-                .iter()
-                .filter(|item| item.position.partition == partition)
-                .map(|item| item.weight() as u64)
-                .sum();
             commit.parts.push(Part {
                 partition,
                 trailer: written.trailer,
-                input_bytes,
+                input_bytes: input().map(|item| item.weight() as u64).sum(),
                 runs: written.runs,
             });
+            let after = Owned { transaction, standing, ..owned.clone() };
             proposed.owned.insert(partition, after);
         }
         self.phase = Phase::Committing(Box::new(proposed));
@@ -473,35 +441,18 @@ impl Lane {
 
 impl Owned {
     fn from_trailer(epoch: u64, trailer: Option<Trailer>, changelog: u64) -> Self {
-        let fresh = Self {
-            epoch,
-            transaction: 0,
-            next: 0,
-            counts: Counts::default(),
-            summarized: Counts::default(),
-            second: 0,
-            hash: 0,
-            changelog,
-        };
-        match trailer {
-            None => fresh,
-            Some(trailer) => Self {
-                next: trailer.next,
-                counts: trailer.counts,
-                summarized: trailer.summarized,
-                second: trailer.summary_second,
-                hash: trailer.hash,
-                ..fresh
-            },
-        }
+        let standing = trailer.as_ref().map(Standing::from).unwrap_or_default();
+        Self { epoch, transaction: 0, standing, changelog }
     }
 
     /// A second with traffic is over and not yet summed up.
     fn summary_due(&self, now: Timestamp) -> bool {
-        self.counts != self.summarized && now.seconds() > self.second
+        let Standing { counts, summarized, second, .. } = &self.standing;
+        counts != summarized && now.seconds() > *second
     }
 
     fn summary_at(&self) -> Option<Timestamp> {
-        (self.counts != self.summarized).then(|| Timestamp::from_seconds(self.second + 1))
+        let Standing { counts, summarized, second, .. } = &self.standing;
+        (counts != summarized).then(|| Timestamp::from_seconds(second + 1))
     }
 }

@@ -29,9 +29,80 @@ pub struct Scene<'a> {
     pub at_text: &'a str,
 }
 
+/// Where a partition stands between two batches: what its last trailer says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The first signal that nobody has decided.
+    pub next: u64,
+    pub counts: Counts,
+    /// The counts when the last metric summary was written.
+    pub summarized: Counts,
+    /// The newest second with traffic.
+    pub second: i64,
+    pub hash: u64,
+}
+
+impl From<&Trailer> for Standing {
+    fn from(trailer: &Trailer) -> Self {
+        Self {
+            next: trailer.next,
+            counts: trailer.counts,
+            summarized: trailer.summarized,
+            second: trailer.summary_second,
+            hash: trailer.hash,
+        }
+    }
+}
+
+/// In whose name a part is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Hand<'a> {
+    pub writer: &'a str,
+    pub epoch: u64,
+    pub transaction: u64,
+}
+
+/// Writes down what `batch` comes to in `partition`, from where it stands to the trailer. A pure
+/// function: the audit calls it again with what is stored and must get the same bytes.
+pub fn write(
+    scene: Scene<'_>,
+    hand: Hand<'_>,
+    batch: &Batch,
+    decided: &[Decided],
+    partition: u32,
+    standing: &Standing,
+    sums_up: bool,
+) -> Written {
+    let mut writer = PartWriter::default();
+    let mut after = *standing;
+    if sums_up {
+        let grown = standing.counts.minus(&standing.summarized);
+        writer.summary(scene, partition, standing.second, &grown);
+        after.summarized = standing.counts;
+    }
+    let mut input = batch.items.iter().filter(|item| item.position.partition == partition);
+    if let Some(last) = input.next_back() {
+        writer.batch(scene, batch, decided, partition, &mut after.counts);
+        after.next = last.position.offset + 1;
+        after.second = scene.at.seconds();
+    }
+    writer.close(standing.hash, |hash| Trailer {
+        writer: hand.writer.to_owned(),
+        epoch: hand.epoch,
+        transaction: hand.transaction,
+        previous: standing.next,
+        next: after.next,
+        counts: after.counts,
+        summarized: after.summarized,
+        summary_second: after.second,
+        hash,
+        at: scene.at,
+    })
+}
+
 /// Gathers what a batch comes to in one partition.
 #[derive(Debug, Default)]
-pub struct PartWriter {
+struct PartWriter {
     fulfillments: Section,
     transitions: Section,
     metrics: Section,
@@ -39,6 +110,18 @@ pub struct PartWriter {
     attempts: Section,
     /// Where each state stands within `attempts`.
     states: Vec<(Arc<str>, Range<usize>)>,
+    forwards: Vec<Append>,
+    alarms: Vec<Alarm>,
+    set_aside: Vec<DeadLetter>,
+    reads: Vec<SessionId>,
+}
+
+/// The part's bytes, the states in them for whoever keeps a view, and what goes elsewhere.
+#[derive(Debug)]
+pub struct Written {
+    pub runs: Vec<Run>,
+    pub states: Vec<(Arc<str>, Bytes)>,
+    pub trailer: Trailer,
     pub forwards: Vec<Append>,
     pub alarms: Vec<Alarm>,
     pub set_aside: Vec<DeadLetter>,
@@ -46,18 +129,10 @@ pub struct PartWriter {
     pub reads: Vec<SessionId>,
 }
 
-/// The part's bytes, and the states in them for whoever keeps a view.
-#[derive(Debug)]
-pub struct Written {
-    pub runs: Vec<Run>,
-    pub states: Vec<(Arc<str>, Bytes)>,
-    pub trailer: Trailer,
-}
-
 impl PartWriter {
     /// Writes down everything that `batch` comes to in `partition`: what became of each item in
     /// order, then the newest state of each resident that was told something.
-    pub fn batch(
+    fn batch(
         &mut self,
         scene: Scene<'_>,
         batch: &Batch,
@@ -88,7 +163,7 @@ impl PartWriter {
         outcome: Option<(&Group, &Outcome)>,
         counts: &mut Counts,
     ) {
-        if item.record.hop.is_some() {
+        if item.hop().is_some() {
             counts.forwarded_in += 1;
         }
         if let Goes::On { partition, proven } = &item.goes {
@@ -250,7 +325,7 @@ impl PartWriter {
 
     /// One metric record for a second that is over: how much the counts grew in it. It stands
     /// outside of the fold, because when it is written depends on when traffic comes.
-    pub fn summary(&mut self, scene: Scene<'_>, partition: u32, second: i64, grown: &Counts) {
+    fn summary(&mut self, scene: Scene<'_>, partition: u32, second: i64, grown: &Counts) {
         let id = format!("{partition}.{second}");
         let key = partition.to_string();
         let at = published::rfc3339(Timestamp::from_seconds(second));
@@ -260,7 +335,7 @@ impl PartWriter {
     }
 
     /// Closes the part: the hash over everything written, then the trailer that names it.
-    pub fn close(mut self, previous_hash: u64, trailer: impl FnOnce(u64) -> Trailer) -> Written {
+    fn close(mut self, previous_hash: u64, trailer: impl FnOnce(u64) -> Trailer) -> Written {
         let sections = [
             (Topic::Fulfillments, &self.fulfillments),
             (Topic::Transitions, &self.transitions),
@@ -268,9 +343,7 @@ impl PartWriter {
             (Topic::DeadLetters, &self.dead_letters),
             (Topic::Attempts, &self.attempts),
         ];
-        let hash = sections
-            .iter()
-            .fold(previous_hash, |hash, (_, section)| xxh3_64_with_seed(section.bytes(), hash));
+        let hash = rolled(previous_hash, sections.map(|(_, section)| section.bytes()));
         let trailer = trailer(hash);
         self.attempts.push_with(TRAILER_KEY, b"", trailer.at, |out| {
             Mark::Trailer(trailer.clone()).encode(out);
@@ -289,8 +362,15 @@ impl PartWriter {
         .filter(|(_, (count, _))| *count > 0)
         .map(|(topic, (count, bytes))| Run { topic, count, bytes })
         .collect();
-        Written { runs, states, trailer }
+        let Self { forwards, alarms, set_aside, reads, .. } = self;
+        Written { runs, states, trailer, forwards, alarms, set_aside, reads }
     }
+}
+
+/// The hash of a partition's outputs, rolled on over one more part: the bytes of each topic in the
+/// order of [`Topic::OUTPUTS`], without the trailer that will name the hash.
+pub fn rolled<'a>(previous: u64, outputs: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    outputs.into_iter().fold(previous, |hash, bytes| xxh3_64_with_seed(bytes, hash))
 }
 
 fn count(counts: &mut Counts, verdict: Verdict) {

@@ -10,11 +10,12 @@ use sha2::Sha256;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// Our signing keys in the order of the configuration. The last one seals; all of them verify.
-/// The first one is the root of attempt ids and must never change.
+/// Our signing keys in the order of the configuration. One seals, the last where nobody says
+/// which; all of them verify. The first one is the root of attempt ids and must never change.
 #[derive(Clone)]
 pub struct SigningKeys {
     keys: Vec<Hmac<Sha256>>,
+    seals: usize,
 }
 
 /// Least key length taken: the strength of the hash.
@@ -51,14 +52,20 @@ impl SigningKeys {
         }
         match keyed.len() {
             0 => Err(SigningKeysError::None),
-            1..=255 => Ok(Self { keys: keyed }),
+            count @ 1..=255 => Ok(Self { keys: keyed, seals: count - 1 }),
             _more => Err(SigningKeysError::TooMany),
         }
     }
 
+    /// Lets the key at `place` seal, if there is one.
+    #[must_use]
+    pub fn sealing_with(self, place: usize) -> Self {
+        let seals = if place < self.keys.len() { place } else { self.seals };
+        Self { seals, ..self }
+    }
+
     pub fn seal(&self, sealed: &Sealed<'_>) -> Seal {
-        let last = self.keys.len() - 1;
-        Seal { key: last as u8, mac: mac(&self.keys[last], sealed) }
+        Seal { key: self.seals as u8, mac: mac(&self.keys[self.seals], sealed) }
     }
 
     pub fn holds(&self, seal: &Seal, sealed: &Sealed<'_>) -> bool {

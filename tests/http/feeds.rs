@@ -1,6 +1,6 @@
 //! Feeds: what a consumer without a broker reads.
 
-use crate::support::{Dev, PATIENCE, event, folder};
+use crate::support::running::{Dev, PATIENCE, event, folder};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;

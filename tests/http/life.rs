@@ -1,6 +1,6 @@
 //! Starting, ending, starting again.
 
-use crate::support::{Dev, PATIENCE, event, folder, tidegate};
+use crate::support::running::{Dev, PATIENCE, event, folder, tidegate};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
@@ -13,7 +13,7 @@ fn ready_is_said_once_traffic_may_come() {
     let dev = Dev::start(folder.path());
     assert_eq!(dev.ops("/healthz").status, 200);
     assert_eq!(dev.ops("/readyz").status, 200);
-    for name in ["dev.json", "api-key", "webhook-secret", "signing-key"] {
+    for name in ["dev.json", "api-key", "webhook-secret", "signing.key"] {
         let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }

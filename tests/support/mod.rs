@@ -1,236 +1,39 @@
-//! A real process in a folder of its own, and a client that sees every byte.
-#![allow(dead_code, reason = "each test file takes what it needs")]
-#![allow(unreachable_pub, reason = "shared by files that are crates of their own")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! What the tests of the engines share. Each test takes what it needs of it.
+#![allow(dead_code, reason = "every test is a crate of its own and uses a part of this")]
 
-use serde_json::Value;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use tidegate::webhook::WebhookSecret;
+pub mod commits;
+pub mod disks;
+pub mod ledger;
+pub mod lossy_disk;
+pub mod memory_view;
+pub mod running;
+pub mod says;
+pub mod world;
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// A small generator with a seed, so that what failed can be run again.
+#[derive(Clone, Debug)]
+pub struct Dice(pub u64);
 
-pub struct Dev {
-    pub child: Child,
-    pub info: Value,
-    pub folder: PathBuf,
-}
-
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
+impl Dice {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
-    pub fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap().to_owned()
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
     }
 
-    pub fn lines(&self) -> Vec<Value> {
-        self.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-pub fn tidegate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    command.env_remove("RUST_LOG");
-    command
-}
-
-pub fn folder() -> TempDir {
-    tempfile::tempdir().unwrap()
-}
-
-impl Dev {
-    pub fn start(folder: &Path) -> Self {
-        Self::start_with(folder, &[])
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
     }
 
-    pub fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let file = folder.join("dev.json");
-        let _not_there = std::fs::remove_file(&file);
-        let mut child = tidegate()
-            .args(["dev", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])
-            .args(["--ops", "127.0.0.1:0", "--data"])
-            .arg(folder)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let began = Instant::now();
-        let info = loop {
-            if let Ok(text) = std::fs::read(&file) {
-                break serde_json::from_slice(&text).unwrap();
-            }
-            if let Some(ended) = child.try_wait().unwrap() {
-                panic!("dev ended: {ended}\n{}", log(folder));
-            }
-            assert!(began.elapsed() < PATIENCE, "dev is not ready\n{}", log(folder));
-            std::thread::sleep(Duration::from_millis(20));
-        };
-        Self { child, info, folder: folder.to_owned() }
-    }
-
-    pub fn text(&self, name: &str) -> String {
-        self.info[name].as_str().unwrap().to_owned()
-    }
-
-    /// `host:port` of a listener.
-    pub fn at(&self, name: &str) -> String {
-        self.text(name).trim_start_matches("http://").to_owned()
-    }
-
-    pub fn sign(&self, body: &[u8]) -> String {
-        self.sign_at(now(), body)
-    }
-
-    pub fn sign_at(&self, seconds: i64, body: &[u8]) -> String {
-        WebhookSecret::new(self.text("webhook_secret").into()).sign(seconds, body)
-    }
-
-    pub fn deliver(&self, body: &str) -> Answer {
-        self.deliver_signed(body.as_bytes(), &self.sign(body.as_bytes()))
-    }
-
-    pub fn deliver_signed(&self, body: &[u8], signature: &str) -> Answer {
-        let head = format!("Gate-Signature: {signature}\r\n");
-        request(&self.at("public"), "POST", "/webhooks/dev", &head, body)
-    }
-
-    pub fn api(&self, path: &str) -> Answer {
-        self.api_with(path, "")
-    }
-
-    pub fn api_with(&self, path: &str, more: &str) -> Answer {
-        let head = format!("Authorization: Bearer {}\r\n{more}", self.text("api_key"));
-        request(&self.at("api"), "GET", path, &head, b"")
-    }
-
-    pub fn ops(&self, path: &str) -> Answer {
-        request(&self.at("ops"), "GET", path, "", b"")
-    }
-
-    /// The value of a series, by its name and labels as written.
-    pub fn metric(&self, series: &str) -> f64 {
-        let text = self.ops("/metrics").body;
-        let line = text.lines().find(|line| line.starts_with(&format!("{series} ")));
-        let line = line.unwrap_or_else(|| panic!("no series {series} in\n{text}"));
-        line.rsplit(' ').next().unwrap().parse().unwrap()
-    }
-
-    /// The attempt once it is committed in `state`.
-    pub fn attempt_in(&self, id: &str, state: &str) -> Value {
-        let began = Instant::now();
-        loop {
-            let answer = self.api(&format!("/v1/attempts/{id}"));
-            if answer.status == 200 && answer.json()["state"] == state {
-                return answer.json();
-            }
-            assert!(began.elapsed() < PATIENCE, "{id} is not {state}: {}", answer.body);
-            std::thread::sleep(Duration::from_millis(10));
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for at in (1..items.len()).rev() {
+            items.swap(at, self.below(at as u64 + 1) as usize);
         }
     }
-
-    pub fn run(&self, arguments: &[&str]) -> Output {
-        tidegate().args(arguments).arg("--data").arg(&self.folder).output().unwrap()
-    }
-
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// Asks it to end and says with what code it did.
-    pub fn end(mut self) -> i32 {
-        self.signal("-TERM");
-        self.ended()
-    }
-
-    pub fn ended(&mut self) -> i32 {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code().unwrap_or(-1);
-            }
-            assert!(began.elapsed() < PATIENCE, "it does not end\n{}", log(&self.folder));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-    }
-}
-
-fn log(folder: &Path) -> String {
-    std::fs::read_to_string(folder.join("log")).unwrap_or_default()
-}
-
-pub fn now() -> i64 {
-    let now = tidegate::ports::Clock::now(&tidegate::ports::SystemClock);
-    now.seconds()
-}
-
-pub fn request(at: &str, method: &str, path: &str, head: &str, body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(at).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: \
-         {length}\r\n{head}\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    read_answer(&mut stream)
-}
-
-/// Reads until the other side closes.
-pub fn read_answer(stream: &mut TcpStream) -> Answer {
-    let mut bytes = vec![];
-    // A reset after the answer is no news: the answer is what counts.
-    let _reset = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    let body = if chunked { unchunked(body) } else { body.to_owned() };
-    Answer { status, head: head.to_owned(), body }
-}
-
-fn unchunked(mut rest: &str) -> String {
-    let mut body = String::new();
-    while let Some((size, more)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).unwrap();
-        if size == 0 {
-            break;
-        }
-        body.push_str(&more[..size]);
-        rest = &more[size + 2..];
-    }
-    body
-}
-
-pub fn event(id: &str, name: &str, session: &str) -> String {
-    event_with(id, name, session, &serde_json::json!({}))
-}
-
-pub fn event_with(id: &str, name: &str, session: &str, more: &Value) -> String {
-    let mut data = serde_json::json!({
-        "id": session, "mode": "test", "flow": "on_ramp", "amount": "100.00", "currency": "EUR",
-    });
-    data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    serde_json::json!({ "id": id, "type": name, "created_at": now(), "data": data }).to_string()
 }

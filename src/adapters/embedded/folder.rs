@@ -53,6 +53,12 @@ impl DataFolder {
         }
         let pins = match Self::pins(root).map_err(files)? {
             Some(pins) => pins,
+            None if fs::read_dir(root.join(LOG)).map_err(files)?.next().is_some() => {
+                return Err(JournalError::Damaged(format!(
+                    "{} is gone, and with it the number of partitions that the log was made for",
+                    root.join(PINS).display()
+                )));
+            }
             None => {
                 let partitions = partitions.unwrap_or(default);
                 let pins = Pins { format: FORMAT, partitions, routing: ROUTING_VERSION };
@@ -111,6 +117,11 @@ pub fn log_folder(root: &Path) -> PathBuf {
 }
 
 impl Pins {
+    /// Whether this build knows the format and decides by the same routing.
+    pub fn is_known(&self) -> bool {
+        (self.format, self.routing) == (FORMAT, ROUTING_VERSION)
+    }
+
     fn save(&self, root: &Path) -> io::Result<()> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         bytes.push(b'\n');

@@ -65,22 +65,28 @@ impl EmbeddedJournal {
         clock: C,
     ) -> Result<(Self, JoinHandle<()>), JournalError> {
         let snapshot = Snapshot::load(disk.as_ref(), &folder);
+        // Whatever it is of, a log shorter than this has lost something.
+        let least = snapshot.as_ref().map_or(0, |snapshot| snapshot.lsn);
+        let snapshot = match snapshot {
+            Some(snapshot)
+                if snapshot
+                    .fits(disk.as_ref(), &folder)
+                    .map_err(|error| journal_error(&folder, error))? =>
+            {
+                Some(snapshot)
+            }
+            Some(_) | None => None,
+        };
         let mut recovery = Recovery::begin(options.partitions, snapshot);
         let log = Log::open(
             Arc::clone(&disk),
             folder.clone(),
             options.segment_bytes,
             recovery.read_from(),
+            least,
             |frame| recovery.frame(frame),
         )
         .map_err(|error| journal_error(&folder, error))?;
-        if log.end() < recovery.lsn() {
-            return Err(JournalError::Damaged(format!(
-                "the log ends at {} but was durable up to {}",
-                log.end(),
-                recovery.lsn()
-            )));
-        }
         let queues: Vec<Queue> = recovery.waiting.iter().map(|_| Queue::default()).collect();
         let mut held = 0;
         for (queue, waiting) in queues.iter().zip(recovery.waiting) {
@@ -180,19 +186,15 @@ impl Journal for EmbeddedJournal {
 
     async fn append(&self, signals: Vec<Append>) -> Result<Vec<Position>, AppendError> {
         let bytes = signals.iter().map(weight).sum();
-        self.hold(bytes)?;
         // Encoded here, on the caller's thread, so that the one writer only copies.
         let encoded = signals.iter().map(encode).collect();
         let (reply, answer) = oneshot::channel();
-        let asked = self.requests.send(Request::Append { signals, encoded, reply }).await;
-        let answer = match asked {
-            Ok(()) => answer.await.unwrap_or(Err(AppendError::Closed)),
-            Err(_) => Err(AppendError::Closed),
-        };
-        if answer.is_err() {
-            self.shared.held.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        answer
+        // The place in the queue first: a caller that goes away while it waits holds nothing, and
+        // from here on the writer is the one who lets go.
+        let Ok(place) = self.requests.reserve().await else { return Err(AppendError::Closed) };
+        self.hold(bytes)?;
+        place.send(Request::Append { signals, encoded, reply });
+        answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
     async fn commit(&self, commit: Commit) -> Result<u64, CommitError> {
@@ -281,9 +283,11 @@ impl Journal for EmbeddedJournal {
 
 fn journal_error(folder: &std::path::Path, error: LogError) -> JournalError {
     match error {
-        LogError::Io { source, .. } => {
+        LogError::Io { source, .. } | LogError::NoRoom { source, .. } => {
             JournalError::Files { folder: folder.display().to_string(), source }
         }
-        LogError::Damaged { .. } => JournalError::Damaged(error.to_string()),
+        LogError::Damaged { .. } | LogError::TooLarge { .. } => {
+            JournalError::Damaged(error.to_string())
+        }
     }
 }

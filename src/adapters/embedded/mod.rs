@@ -38,5 +38,6 @@ pub use feeds::{EmbeddedFeed, EmbeddedFeeds};
 pub use folder::{DataFolder, Pins};
 pub use journal::{EmbeddedJournal, JournalOptions};
 pub use queue::QueueIntake;
+pub use reader::{LogEnd, LogReader};
 pub use segment::LogError;
 pub use view::FjallView;

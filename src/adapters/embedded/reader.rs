@@ -1,16 +1,35 @@
 //! Reading frames back, beside a running writer or after it: feeds, replay, audit.
 
 use super::disk::{Disk, DiskFile};
-use super::frame::{Frame, HEADER_BYTES, Header};
-use super::segment::{LogError, failed, refuse_damage, segment_bases, segment_path};
+use super::frame::{ALIGNMENT, Frame, HEADER_BYTES, Header};
+use super::segment::{LogError, failed, refuse_damage, segment_bases, segment_path, written};
+use super::snapshot::Snapshot;
 use bytes::Bytes;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Most bytes read at a time. Frames of a busy log are of this order; those of an idle one come
 /// many to a chunk.
 const CHUNK: usize = 1 << 20;
+
+/// What stands behind the last whole frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogEnd {
+    /// Nothing.
+    Clean,
+    /// The beginning of a frame, and nothing behind it: a write that was cut short. Nobody was
+    /// told that it is durable.
+    Torn { bytes: u64 },
+    /// A frame that was written to its end and is not whole, or bytes that are no frame at all.
+    Broken { path: PathBuf, at: u64 },
+}
+
+/// The address up to which the log in `folder` once was durable, by its snapshot: a log that ends
+/// before it has lost something.
+pub fn promised(disk: &dyn Disk, folder: &Path) -> u64 {
+    Snapshot::load(disk, folder).map_or(0, |snapshot| snapshot.lsn)
+}
 
 /// Walks the log from one frame to the next.
 pub struct LogReader {
@@ -45,6 +64,17 @@ impl LogReader {
         Ok(Self::new(disk, folder, first))
     }
 
+    /// Begins at the first frame of the newest segment; `None` where there is no segment.
+    pub fn newest(disk: Arc<dyn Disk>, folder: PathBuf) -> Result<Option<Self>, LogError> {
+        let last = segment_bases(disk.as_ref(), &folder)?.last().copied();
+        Ok(last.map(|last| Self::new(disk, folder, last)))
+    }
+
+    /// Another reader at the same place, which shares nothing of what this one holds in memory.
+    pub fn ahead(&self) -> Self {
+        Self::new(Arc::clone(&self.disk), self.folder.clone(), self.at)
+    }
+
     /// The address of the frame that comes next.
     pub fn at(&self) -> u64 {
         self.at
@@ -59,8 +89,10 @@ impl LogReader {
         if let Some(frame) = self.frame_here()? {
             return Ok(Some(frame));
         }
-        // The segment may end here, and the next one begin.
-        if self.enter_segment()? { self.frame_here() } else { Ok(None) }
+        // The segment may end here and the next one begin; or the frame came after its place had
+        // been read ahead, as the zeros that stood there then.
+        self.enter_segment()?;
+        self.frame_here()
     }
 
     /// What stands where no whole frame does: nothing and a torn tail are fine, a whole frame
@@ -78,6 +110,33 @@ impl LogReader {
             return Err(LogError::Damaged { path, at: self.at - *base, what });
         }
         Ok(())
+    }
+
+    /// What stands where no whole frame does. A frame is written in one piece from its beginning,
+    /// so that a cut write leaves zeros at the end of what it promised; a broken frame that has no
+    /// zeros there was whole once, and is not taken for a torn one.
+    pub fn end(&mut self) -> Result<LogEnd, LogError> {
+        self.enter_segment()?;
+        self.refuse_damage()?;
+        let Some((base, file)) = &self.segment else { return Ok(LogEnd::Clean) };
+        let path = segment_path(&self.folder, *base);
+        let length = file.length().map_err(failed("cannot read", &path))?;
+        let left = length.saturating_sub(self.at - base);
+        let mut rest = vec![0_u8; usize::try_from(left).unwrap_or(0)];
+        let filled = super::disk::read_full(file.as_ref(), &mut rest, self.at - base)
+            .map_err(failed("cannot read", &path))?;
+        let used = written(&rest[..filled]).len();
+        if used == 0 {
+            return Ok(LogEnd::Clean);
+        }
+        let cut_before = match Header::read(&rest, self.at) {
+            Some(header) => header.length - ALIGNMENT,
+            None => HEADER_BYTES,
+        };
+        if used <= cut_before {
+            return Ok(LogEnd::Torn { bytes: used as u64 });
+        }
+        Ok(LogEnd::Broken { path, at: self.at - base })
     }
 
     fn frame_here(&mut self) -> Result<Option<Frame>, LogError> {

@@ -2,6 +2,7 @@
 //! decided yet.
 
 use super::frame::{Frame, FrameRun};
+use super::segment::Log;
 use super::snapshot::{PartitionSnapshot, Snapshot};
 use crate::attempt::Position;
 use crate::ports::Fetched;
@@ -73,11 +74,6 @@ impl Recovery {
 
     pub fn read_from(&self) -> u64 {
         self.read_from
-    }
-
-    /// The address that the snapshot speaks of: the log must reach at least this far.
-    pub fn lsn(&self) -> u64 {
-        self.lsn
     }
 
     pub fn frame(&mut self, frame: &Frame) -> Result<(), &'static str> {
@@ -170,8 +166,10 @@ fn tail(snapshot: &PartitionSnapshot) -> Option<Tail> {
     })
 }
 
-/// The snapshot of `tails` at address `lsn`.
-pub fn snapshot(tails: &[Tail], lsn: u64) -> Snapshot {
+/// The snapshot of `tails` where `log` ends.
+pub fn snapshot(tails: &[Tail], log: &Log) -> Snapshot {
+    let lsn = log.end();
+    let (last_frame, last_crc) = log.last_frame();
     let read_from = tails
         .iter()
         .filter_map(|tail| tail.undecided.front().map(|(_, lsn)| *lsn))
@@ -189,5 +187,5 @@ pub fn snapshot(tails: &[Tail], lsn: u64) -> Snapshot {
             }),
         })
         .collect();
-    Snapshot { lsn, read_from, partitions }
+    Snapshot { lsn, last_frame, last_crc, read_from, partitions }
 }

@@ -17,18 +17,32 @@ use std::sync::Arc;
 pub enum LogError {
     #[error("{doing} {path}: {source}")]
     Io { doing: &'static str, path: PathBuf, source: io::Error },
+    /// Nothing has changed, and the same may be tried again.
+    #[error("no room for {path}: {source}")]
+    NoRoom { path: PathBuf, source: io::Error },
     #[error("{path} is damaged at byte {at}: {what}")]
     Damaged { path: PathBuf, at: u64, what: &'static str },
+    #[error("a frame of {length} bytes could not be read back: {FRAME_BYTES_MAX} is the most")]
+    TooLarge { length: usize },
 }
 
 impl LogError {
     pub fn is_no_room(&self) -> bool {
-        match self {
-            Self::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
-            Self::Damaged { .. } => false,
+        matches!(self, Self::NoRoom { .. })
+    }
+}
+
+/// For the steps that may be tried again when there is room: making a file, and writing what has
+/// not been synced. A sync that fails never is one of them, whatever reason it gives.
+fn perhaps_no_room<'a>(
+    doing: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> LogError + 'a {
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            LogError::NoRoom { path: path.to_owned(), source }
         }
+        _another => failed(doing, path)(source),
     }
 }
 
@@ -81,10 +95,13 @@ pub struct Log {
     file: Arc<dyn DiskFile>,
     base: u64,
     end: u64,
+    /// Where the newest frame of this life begins, and its checksum.
+    last_frame: (u64, u32),
 }
 
 impl Log {
-    /// Opens the log of `folder`, telling `each` every frame from `from` on.
+    /// Opens the log of `folder`, telling `each` every frame from `from` on. A log that ends
+    /// before `least` has lost something, and is refused as it is.
     ///
     /// The last segment is copied to a new file and synced before this returns: after a failed
     /// sync the cache of the operating system may show bytes that the disk does not have, and a
@@ -94,12 +111,18 @@ impl Log {
         folder: PathBuf,
         segment_bytes: u64,
         from: u64,
+        least: u64,
         mut each: impl FnMut(&Frame) -> Result<(), &'static str>,
     ) -> Result<Self, LogError> {
         let bases = segment_bases(disk.as_ref(), &folder)?;
+        let last_frame = (0, 0);
         let Some(&last) = bases.last() else {
+            if least > 0 {
+                let what = "a snapshot was taken of it, and there is no log";
+                return Err(LogError::Damaged { path: folder, at: 0, what });
+            }
             let file = create_segment(disk.as_ref(), &folder, 0, segment_bytes)?;
-            return Ok(Self { disk, folder, segment_bytes, file, base: 0, end: 0 });
+            return Ok(Self { disk, folder, segment_bytes, file, base: 0, end: 0, last_frame });
         };
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         // The whole segment is read, even where only its end is asked for: what is served from
@@ -126,18 +149,21 @@ impl Log {
             }
             refuse_damage(file.as_ref(), &path, base, end)?;
         }
-        if end < from {
+        if end < least {
             let path = segment_path(&folder, last);
             let what = "the log ends before the point that a snapshot says is durable";
             return Err(LogError::Damaged { path, at: end - last, what });
         }
         let file = recopy(disk.as_ref(), &folder, last, end, segment_bytes)?;
-        Ok(Self { disk, folder, segment_bytes, file, base: last, end })
+        Ok(Self { disk, folder, segment_bytes, file, base: last, end, last_frame })
     }
 
     /// The address of the next frame, if it is `length` long; rolls to a new segment where the
     /// current one has no room for it.
     pub fn place(&mut self, length: usize) -> Result<u64, LogError> {
+        if length > FRAME_BYTES_MAX {
+            return Err(LogError::TooLarge { length });
+        }
         let used = self.end - self.base;
         if used > 0 && used + length as u64 > self.segment_bytes {
             self.roll()?;
@@ -145,18 +171,25 @@ impl Log {
         Ok(self.end)
     }
 
-    /// Writes a sealed frame at the place that was given, and makes it durable.
+    /// Writes a sealed frame at the place that was given, and makes it durable. Where there was no
+    /// room, what was written in part is written over by the next frame.
     pub fn write(&mut self, frame: &[u8]) -> Result<(), LogError> {
         let path = segment_path(&self.folder, self.base);
         crash::point("journal.before_write");
         self.file
             .write_all_at(frame, self.end - self.base)
-            .map_err(failed("cannot write to", &path))?;
+            .map_err(perhaps_no_room("cannot write to", &path))?;
         crash::point("journal.after_write");
         self.file.sync().map_err(failed("cannot sync", &path))?;
         crash::point("journal.after_sync");
+        let crc = frame.get(4..8).and_then(|crc| crc.try_into().ok()).map_or(0, u32::from_le_bytes);
+        self.last_frame = (self.end, crc);
         self.end += frame.len() as u64;
         Ok(())
+    }
+
+    pub fn last_frame(&self) -> (u64, u32) {
+        self.last_frame
     }
 
     pub fn end(&self) -> u64 {
@@ -195,8 +228,19 @@ fn create_segment(
     made.map_err(|error| {
         // A half-made file would stand in the way of the next try.
         let _gone = disk.remove(&path);
-        failed("cannot make", &path)(error)
+        perhaps_no_room("cannot make", &path)(error)
     })
+}
+
+/// The bytes up to the last one that is not zero. A preallocated file is mostly zeros behind its
+/// frames, and comparing whole pages is far quicker than looking at each byte.
+pub(super) fn written(bytes: &[u8]) -> &[u8] {
+    const PAGE: usize = 4096;
+    let zeros = [0_u8; PAGE];
+    let last = bytes.chunks(PAGE).enumerate().rfind(|(_, page)| **page != zeros[..page.len()]);
+    let Some((nth, page)) = last else { return &[] };
+    let used = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..nth * PAGE + used]
 }
 
 /// A broken frame is a torn tail only if nothing whole comes after it.
@@ -210,7 +254,8 @@ pub fn refuse_damage(
     let mut rest = vec![0_u8; usize::try_from(length.saturating_sub(end - base)).unwrap_or(0)];
     let filled = read_full(file, &mut rest, end - base).map_err(failed("cannot read", path))?;
     let rest = &rest[..filled];
-    for at in (ALIGNMENT..rest.len()).step_by(ALIGNMENT) {
+    // A frame begins with a magic number, and never in the zeros at the end; it may end in them.
+    for at in (ALIGNMENT..written(rest).len()).step_by(ALIGNMENT) {
         let tail = &rest[at..];
         if let Some(header) = Header::read(tail, end + at as u64)
             && tail.get(..header.length).is_some_and(|frame| header.holds(frame))
@@ -253,5 +298,9 @@ fn recopy(
         disk.sync_folder(folder)?;
         Ok(to)
     })();
-    copied.map_err(failed("cannot copy", &path))
+    copied.map_err(|error| {
+        // On a full disk a half-made copy would stand in its own way.
+        let _gone = disk.remove(&copy);
+        failed("cannot copy", &path)(error)
+    })
 }

@@ -80,6 +80,8 @@ struct Group {
     trailers: Vec<(u32, Trailer)>,
     owners: Vec<(u32, Owner)>,
     decided_bytes: u64,
+    /// What the appends hold, by their weight.
+    appended_bytes: u64,
     closing: bool,
 }
 
@@ -143,7 +145,15 @@ impl<C: Clock> Writer<C> {
             Err(error) => return Err(error.to_string()),
         };
         let sealed = frame.seal(lsn, self.clock.now());
-        self.log.write(sealed).map_err(|error| error.to_string())?;
+        match self.log.write(sealed) {
+            Ok(()) => {}
+            Err(error) if error.is_no_room() => {
+                tracing::error!(%error, "no room for the journal; signals are refused until there is");
+                self.refuse(group);
+                return Ok(closing);
+            }
+            Err(error) => return Err(error.to_string()),
+        }
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         self.shared.frames_bytes.fetch_add(sealed.len() as u64, Ordering::Relaxed);
         self.settle(&mut group, lsn);
@@ -162,6 +172,7 @@ impl<C: Clock> Writer<C> {
                 let mut bytes = 0;
                 for (signal, encoded) in signals.into_iter().zip(encoded) {
                     bytes += encoded.len();
+                    group.appended_bytes += weight(&signal);
                     positions.push(self.put(group, signal, &encoded));
                 }
                 group.appends.push((reply, positions));
@@ -305,6 +316,7 @@ impl<C: Clock> Writer<C> {
             self.shared.held.fetch_sub(forwards, Ordering::Relaxed);
             let _nobody = reply.send(Err(CommitError::Full(commit)));
         }
+        self.shared.held.fetch_sub(group.appended_bytes, Ordering::Relaxed);
         for (reply, _) in group.appends {
             let _nobody = reply.send(Err(AppendError::Full));
         }
@@ -321,7 +333,7 @@ impl<C: Clock> Writer<C> {
             return Ok(());
         }
         self.snapshot_at = end;
-        match snapshot(&self.tails, end).save(self.disk.as_ref(), &self.folder) {
+        match snapshot(&self.tails, &self.log).save(self.disk.as_ref(), &self.folder) {
             Ok(()) => Ok(()),
             // A snapshot saves time; where there is no room for one, the log itself decides.
             Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {

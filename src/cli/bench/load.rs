@@ -138,7 +138,7 @@ impl Gun {
 }
 
 /// What a partner notes on a session; brings a body to about 1.2 KB.
-const FILLER: &str = r#""order_id":"order-2026-06-26-000000000000","cart":"c0ffee00-0000-4000-8000-000000000001","channel":"web-checkout","campaign":"summer-launch-2026","store":"berlin-alexanderplatz-03","locale":"de-DE","experiment":"checkout-redesign-b","terms_version":"2026-05-25","correlation":"01hzx0d6p6q8t3v5w7y9z1b3d5f7h9k1m3p5r7t9""#;
+const FILLER: &str = r#""order_id":"order-2026-06-26-000000000000","cart":"c0ffee00-0000-4000-8000-000000000001","channel":"web-checkout","campaign":"summer-launch-2026","store":"berlin-alexanderplatz-03","locale":"de-DE","experiment":"checkout-redesign-b","terms_version":"2026-05-25","note":"bound on the server, never in the browser; see the runbook for what each of these means","device":"phone-web-de-firefox-141","shelf":"0003-0007-0021","split":"a:0.40,b:0.35,c:0.25","promo":"none","correlation":"01hzx0d6p6q8t3v5w7y9z1b3d5f7h9k1m3p5r7t9""#;
 
 pub fn session(attempt: u64) -> String {
     format!("gs_bench_{attempt:010}")

@@ -1,10 +1,12 @@
 //! `tidegate bench`: an honest load of signed events through the whole engine, durability on.
 
 pub mod embedded;
+pub mod http;
 mod latency;
 mod load;
 mod process;
 mod report;
+mod stage;
 
 use clap::{Args, Subcommand};
 use std::io::{self, Write};
@@ -14,6 +16,7 @@ use std::io::{self, Write};
 Examples:
   tidegate bench embedded --events 1000000
   tidegate bench embedded --events 300000 --rate 75000 -o json
+  tidegate bench http --events 200000
 
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
 four events of about 1.2 KB; some are delivered twice, some out of order.")]
@@ -26,6 +29,8 @@ pub struct BenchArgs {
 pub enum What {
     /// Through the door, the journal, the lanes and the view, in process
     Embedded(LoadArgs),
+    /// The same through the public HTTP listener, one delivery per request
+    Http(LoadArgs),
 }
 
 #[derive(Clone, Debug, Args)]
@@ -48,6 +53,12 @@ pub struct LoadArgs {
     /// Events per append, as a producer would batch them
     #[arg(long, default_value_t = 64)]
     pub chunk: usize,
+    /// Connections of the HTTP bench
+    #[arg(long, default_value_t = 64)]
+    pub connections: usize,
+    /// Memory for live attempts
+    #[arg(long, default_value_t = 64)]
+    pub attempts_memory_mb: usize,
     /// Lanes [default: the cores]
     #[arg(long)]
     pub lanes: Option<u32>,
@@ -73,9 +84,12 @@ impl LoadArgs {
 
 /// Runs a bench and prints what it found.
 pub fn run(args: &BenchArgs, out: &mut impl Write) -> io::Result<u8> {
-    let What::Embedded(load) = &args.what;
     let system = actix::System::new();
-    match system.block_on(embedded::run(load)) {
+    let (load, done) = match &args.what {
+        What::Embedded(load) => (load, system.block_on(embedded::run(load))),
+        What::Http(load) => (load, system.block_on(http::run(load))),
+    };
+    match done {
         Ok(report) => {
             match load.output {
                 super::Output::Json => report.write_json(out)?,

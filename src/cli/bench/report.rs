@@ -30,8 +30,10 @@ pub struct Settings {
     pub duplicates_percent: u32,
     pub reordered_percent: u32,
     pub chunk: usize,
+    pub connections: usize,
     pub lanes: u32,
     pub partitions: u32,
+    pub attempts_memory_mb: usize,
     pub seed: u64,
 }
 

@@ -1,0 +1,100 @@
+//! The audit: reads a journal from its oldest frame to its last whole one, decides everything
+//! again, and proves the invariants by what is stored.
+//!
+//! ```text
+//!  frames ──▶ parts ──┬─▶ decided again, by the code that the lanes run ──▶ the same bytes?
+//!                     └─▶ looked at on their own: history, proof, counts ──▶ do they hold?
+//! ```
+//!
+//! The second way shares nothing with the first but the reading of records, so that a mistake in
+//! the code that decides cannot hide behind being repeated.
+//!
+//! | file         | what it holds                                                         |
+//! |--------------|-----------------------------------------------------------------------|
+//! | `invariant`  | the names of what must hold                                           |
+//! | `log`        | the frames of a data folder, to the end of what is whole              |
+//! | `auditor`    | from frames to parts: what belongs together, and what is missing      |
+//! | `partition`  | one partition: its signals, its owner, and each part decided again    |
+//! | `difference` | what it is that two runs of records do not have in common             |
+//! | `forwards`   | signals that a part sent on, against those that arrived               |
+//! | `history`    | what the outputs say of each attempt, over all time                   |
+//! | `proof`      | the signal that a fulfillment rests on                                |
+//! | `counts`     | what came in against what became of it                                |
+//! | `report`     | what was found                                                        |
+
+mod auditor;
+mod counts;
+mod difference;
+mod forwards;
+mod history;
+mod invariant;
+mod log;
+mod partition;
+mod proof;
+mod report;
+
+pub use invariant::Invariant;
+pub use report::{Progress, Report, Violation, WITNESSES_MAX};
+
+use crate::adapters::embedded::{DataFolder, LogError};
+use crate::wire::seal::SigningKeys;
+use auditor::Auditor;
+use std::io;
+use std::path::Path;
+
+/// Why there is no verdict. A journal of which nothing was proven is not a clean one.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    #[error("there is no journal in {folder}")]
+    NoJournal { folder: String },
+    #[error("the journal in {folder} is empty: there is nothing to prove")]
+    Empty { folder: String },
+    #[error("cannot read {folder}: {source}")]
+    Files { folder: String, source: io::Error },
+    #[error("{0}")]
+    Log(#[from] LogError),
+    #[error(
+        "{path} is damaged at byte {at}: the last frame was written to its end and its checksum \
+         does not hold"
+    )]
+    BrokenEnd { path: String, at: u64 },
+    #[error("the log ends at {end}, but was durable up to {promised}: what stood between is lost")]
+    Shortened { end: u64, promised: u64 },
+    #[error("the frame at {lsn} has a checksum that holds over {what}")]
+    Unreadable { lsn: u64, what: &'static str },
+    #[error("none of the first {signals} signals is signed by the signing keys that were given")]
+    OtherKeys { signals: u64 },
+    #[error(
+        "the journal has format {format} and routing {routing}, which this build does not know"
+    )]
+    OtherBuild { format: u32, routing: u32 },
+}
+
+/// Audits the journal of the data folder `root`, beside a running process or without one.
+pub fn audit(
+    root: &Path,
+    keys: &SigningKeys,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, AuditError> {
+    let folder = root.display().to_string();
+    let pins = match DataFolder::pins(root) {
+        Ok(Some(pins)) => pins,
+        Ok(None) => return Err(AuditError::NoJournal { folder }),
+        Err(source) => return Err(AuditError::Files { folder, source }),
+    };
+    if !pins.is_known() {
+        return Err(AuditError::OtherBuild { format: pins.format, routing: pins.routing });
+    }
+    let mut log = log::JournalLog::open(root)?;
+    let from = log.at();
+    let mut auditor = Auditor::new(keys.clone(), pins.partitions, from == 0);
+    while let Some(frame) = log.next()? {
+        auditor.frame(&frame)?;
+        progress(Progress { from, at: frame.end(), until: log.until() });
+    }
+    let torn = log.end()?;
+    if auditor.frames() == 0 {
+        return Err(AuditError::Empty { folder });
+    }
+    auditor.finish(from, log.at(), torn)
+}

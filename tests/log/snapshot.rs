@@ -1,0 +1,137 @@
+//! A snapshot saves time and never decides.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+use support::commits::{owner, part};
+use tempfile::TempDir;
+use tidegate::ports::{Commit, Intake};
+
+fn often() -> JournalOptions {
+    JournalOptions { snapshot_bytes: 2_000, ..options(2) }
+}
+
+fn never() -> JournalOptions {
+    JournalOptions { snapshot_bytes: u64::MAX, ..options(2) }
+}
+
+/// Signals for two partitions, most of the first one's decided, none of the second's last.
+async fn fill(folder: &Path, options: JournalOptions, rounds: u64) {
+    let opened = try_open(Arc::new(RealDisk), folder, options).unwrap();
+    let journal = &opened.journal;
+    let mut decided = [0, 0];
+    let mut epochs = [0, 0];
+    for partition in [0, 1] {
+        let taken = journal.take_over(partition, &owner(2)).await.unwrap();
+        epochs[partition as usize] = taken.epoch;
+        decided[partition as usize] = taken.trailer.map_or(0, |trailer| trailer.next);
+    }
+    for round in 0..rounds {
+        for partition in [0, 1_u32] {
+            let value = filled(round as u8, 300 + round as usize);
+            let at = journal.append(vec![signal(partition, value)]).await.unwrap()[0].offset;
+            if (partition == 0 && round % 3 > 0) || (partition == 1 && round == 2) {
+                let index = partition as usize;
+                let (previous, next) = (decided[index], at);
+                let mine = part(partition, epochs[index], previous, next, &[("k", "v")]);
+                journal.commit(Commit { parts: vec![mine], forwards: vec![] }).await.unwrap();
+                decided[index] = next;
+            }
+        }
+    }
+    opened.close().await;
+}
+
+/// What a start makes of a folder: per partition the trailer's position, and what comes again.
+type Found = BTreeMap<u32, (Option<u64>, Vec<u64>)>;
+
+async fn found(folder: &Path) -> Result<Found, JournalError> {
+    // A copy, because a start writes.
+    let copy = TempDir::new().unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let opened = try_open(Arc::new(RealDisk), copy.path(), never())?;
+    let mut all = Found::new();
+    let mut intake = opened.journal.intake(&[0, 1]);
+    for partition in [0, 1] {
+        let taken = opened.journal.take_over(partition, &owner(2)).await.unwrap();
+        all.insert(partition, (taken.trailer.map(|trailer| trailer.next), vec![]));
+    }
+    let moment = Duration::from_millis(50);
+    while let Ok(come) = tokio::time::timeout(moment, intake.fetch(1_000)).await {
+        for fetched in come {
+            let place = fetched.position;
+            all.get_mut(&place.partition).unwrap().1.push(place.offset);
+        }
+    }
+    opened.close().await;
+    Ok(all)
+}
+
+#[actix::test]
+async fn a_start_finds_the_same_with_a_snapshot_and_without_any_or_with_a_bad_one() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("snapshot");
+    fill(folder.path(), often(), 10).await;
+    let old = fs::read(&path).expect("a snapshot was taken");
+    fill(folder.path(), often(), 90).await;
+    let newest = fs::read(&path).unwrap();
+    assert_ne!(old, newest);
+    assert!(segments(folder.path()).len() > 1, "the log has rolled");
+
+    let with = found(folder.path()).await.unwrap();
+    fs::remove_file(&path).unwrap();
+    let without = found(folder.path()).await.unwrap();
+    assert_eq!(with, without);
+    assert!(without[&0].1.len() < without[&1].1.len(), "{without:?}");
+
+    let other = TempDir::new().unwrap();
+    fill(other.path(), often(), 30).await;
+    let foreign = fs::read(other.path().join("snapshot")).unwrap();
+    let mut bad: Vec<(String, Vec<u8>)> = vec![
+        ("old".into(), old),
+        ("foreign".into(), foreign),
+        ("empty".into(), vec![]),
+        ("zeros".into(), vec![0; 200]),
+        ("garbage".into(), b"TGS2 and then something else".to_vec()),
+    ];
+    for at in 0..newest.len() {
+        let mut flipped = newest.clone();
+        flipped[at] ^= 0x10;
+        if at % 5 == 0 {
+            bad.push((format!("flipped at {at}"), flipped));
+        }
+        if at % 7 == 0 {
+            bad.push((format!("cut at {at}"), newest[..at].to_vec()));
+        }
+    }
+    for (what, bytes) in bad {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(found(folder.path()).await.unwrap(), without, "with one that is {what}");
+    }
+}
+
+#[actix::test]
+async fn a_log_shorter_than_its_snapshot_is_refused_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    fill(folder.path(), often(), 8).await;
+    let log = segments(folder.path()).pop().unwrap();
+    let bytes = fs::read(&log).unwrap();
+    let end = ledger(folder.path()).end;
+    for kept in [0, end / 2, end - 2_500] {
+        fs::write(&log, &bytes[..kept as usize]).unwrap();
+        let refused = try_open(Arc::new(RealDisk), folder.path(), never()).map(|_| ());
+        let Err(JournalError::Damaged(why)) = refused else {
+            panic!("a log of {kept} bytes was taken, and its snapshot says more");
+        };
+        assert!(why.contains("snapshot"), "{why}");
+        assert_eq!(fs::read(&log).unwrap(), &bytes[..kept as usize]);
+    }
+    fs::remove_file(&log).unwrap();
+    let refused = try_open(Arc::new(RealDisk), folder.path(), never()).map(|_| ());
+    assert!(matches!(refused, Err(JournalError::Damaged(_))), "no log at all: {refused:?}");
+    assert!(segments(folder.path()).is_empty(), "and none was made in its place");
+}
