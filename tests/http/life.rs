@@ -113,3 +113,76 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
     let lost: Vec<_> = acknowledged.difference(&distinct).collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
+
+/// Starts `serve` over a configuration of its own in `folder`.
+fn serve(folder: &std::path::Path) -> Dev {
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.display().to_string()
+    };
+    let secret = file("secret", "whsec_test_0123456789abcdef0123456789abcdef");
+    let key = file("key", "key-of-more-than-twenty-four-characters");
+    let text = format!(
+        "data_dir = \"{}\"\n[listen]\npublic = \"{}\"\napi = \"{}\"\nops = \"{}\"\n\
+         [endpoints.dev]\nsecrets = [{{ file = \"{secret}\" }}]\n[api]\nkeys = [{{ file = \"{key}\" }}]\n",
+        folder.join("data").display(),
+        free_port(),
+        free_port(),
+        free_port(),
+    );
+    let config = file("tidegate.toml", &text);
+    let text: toml::Table = text.parse().unwrap();
+    let listen = text["listen"].as_table().unwrap();
+    let child = tidegate()
+        .args(["serve", "--config", &config])
+        .stderr(std::fs::File::create(folder.join("log")).unwrap())
+        .spawn()
+        .unwrap();
+    let at = |name: &str| format!("http://{}", listen[name].as_str().unwrap());
+    let info = serde_json::json!({
+        "public": at("public"), "api": at("api"), "ops": at("ops"),
+        "webhook_secret": "whsec_test_0123456789abcdef0123456789abcdef",
+        "api_key": "key-of-more-than-twenty-four-characters",
+    });
+    let dev = Dev { child, info, folder: folder.to_owned() };
+    let began = Instant::now();
+    let ready = || std::net::TcpStream::connect(dev.at("ops")).is_ok();
+    while !ready() || dev.ops("/readyz").status != 200 {
+        assert!(began.elapsed() < PATIENCE, "serve is not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    dev
+}
+
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+#[test]
+fn secrets_are_read_again_when_asked() {
+    let folder = folder();
+    let mut dev = serve(folder.path());
+    let body = event("evt_1", "gate_session.completed", "gs_1");
+    assert_eq!(dev.deliver(&body).status, 200);
+
+    let fresh = "whsec_test_fedcba9876543210fedcba9876543210";
+    std::fs::write(folder.path().join("secret"), fresh).unwrap();
+    std::fs::write(folder.path().join("key"), "another-key-of-more-than-24-characters").unwrap();
+    dev.signal("-HUP");
+    let old = dev.info.clone();
+    dev.info["webhook_secret"] = fresh.into();
+    dev.info["api_key"] = "another-key-of-more-than-24-characters".into();
+    let began = Instant::now();
+    while dev.deliver(&body).status != 200 {
+        assert!(began.elapsed() < PATIENCE, "the new secret is not taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(dev.api("/v1/attempts").status, 200);
+    dev.info = old;
+    assert_eq!(dev.deliver(&body).status, 401, "the old secret is gone");
+    assert_eq!(dev.api("/v1/attempts").status, 401, "so is the old key");
+    assert_eq!(dev.end(), 0);
+}
