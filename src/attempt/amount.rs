@@ -1,7 +1,7 @@
 //! Money, exactly. An amount is an integer of its own scale; a float never appears.
 
+use smol_str::SmolStr;
 use std::fmt;
-use std::sync::Arc;
 
 /// Digits that an amount may have. 38 decimal digits fit in 128 bits, and the longest token
 /// scale in use is 18.
@@ -13,7 +13,7 @@ const DIGITS_MAX: usize = 38;
 /// text as received.
 #[derive(Clone)]
 pub struct Amount {
-    text: Arc<str>,
+    text: SmolStr,
     /// Value times ten to the power of `scale`, with no trailing zero left in it.
     units: u128,
     scale: u8,
@@ -45,7 +45,7 @@ impl Amount {
             units = units * 10 + u128::from(byte - b'0');
         }
         let scale = u8::try_from(fraction_kept.len()).map_err(|_| AmountError)?;
-        Ok(Self { text: Arc::from(text), units, scale })
+        Ok(Self { text: SmolStr::new(text), units, scale })
     }
 
     pub fn as_str(&self) -> &str {
@@ -70,7 +70,7 @@ impl fmt::Debug for Amount {
 /// A currency or token code. Compared without regard to case, because the provider's own pages
 /// do not agree on it.
 #[derive(Clone, Debug, Eq)]
-pub struct Code(Arc<str>);
+pub struct Code(SmolStr);
 
 /// Longest code taken: the longest network names are around 20 bytes.
 const CODE_BYTES_MAX: usize = 40;
@@ -83,7 +83,7 @@ impl Code {
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         let fits = (1..=CODE_BYTES_MAX).contains(&text.len());
         if fits && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self(Arc::from(text)))
+            Ok(Self(SmolStr::new(text)))
         } else {
             Err(CodeError)
         }

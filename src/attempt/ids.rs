@@ -3,8 +3,8 @@
 //! Every id is short printable text. What is inside an id means nothing here; the one id that is
 //! computed is the fulfillment's, so that two processes cannot draw two of them.
 
+use smol_str::SmolStr;
 use std::fmt;
-use std::sync::Arc;
 
 /// Longest id that is taken from outside. 0Gate's own are below 80 bytes; the bound keeps a
 /// hostile body from growing a record that is kept for ever.
@@ -20,7 +20,7 @@ pub enum IdError {
     Unprintable,
 }
 
-fn checked(text: &str) -> Result<Arc<str>, IdError> {
+fn checked(text: &str) -> Result<SmolStr, IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
@@ -30,14 +30,14 @@ fn checked(text: &str) -> Result<Arc<str>, IdError> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(IdError::Unprintable);
     }
-    Ok(Arc::from(text))
+    Ok(SmolStr::new(text))
 }
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             pub fn parse(text: &str) -> Result<Self, IdError> {
@@ -105,7 +105,7 @@ id! {
 impl From<&SessionId> for AttemptId {
     /// An adopted attempt is known by its session.
     fn from(session: &SessionId) -> Self {
-        Self(Arc::clone(&session.0))
+        Self(session.0.clone())
     }
 }
 

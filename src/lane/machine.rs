@@ -23,6 +23,8 @@ pub struct Limits {
     /// Least time between two commits while little waits, so that an idle lane does not spend its
     /// disk on single signals. A full batch never waits for it.
     pub commit_floor_ms: i64,
+    /// Least time between two applies to the view: what changes again meanwhile is written once.
+    pub apply_floor_ms: i64,
     /// Committed states held until the view has them. Past this the lane waits for the view.
     pub dirty_bytes: usize,
     /// How long to wait before a commit for which there was no room is tried again.
@@ -35,6 +37,7 @@ impl Default for Limits {
             batch_signals: 1_000,
             batch_bytes: 1 << 20,
             commit_floor_ms: 1,
+            apply_floor_ms: 50,
             dirty_bytes: 32 << 20,
             no_room_ms: 500,
         }
@@ -172,6 +175,7 @@ pub struct Lane {
     dirty: Dirty,
     applying: bool,
     last_commit: Timestamp,
+    last_apply: Timestamp,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -189,6 +193,7 @@ impl Lane {
             dirty: Dirty::default(),
             applying: false,
             last_commit: Timestamp(0),
+            last_apply: Timestamp(0),
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -261,8 +266,8 @@ impl Lane {
         if self.stopped {
             return None;
         }
-        if !self.applying && self.dirty.has_gathered() {
-            return Some(self.apply());
+        if self.may_apply(now) {
+            return Some(self.apply(now));
         }
         if let Phase::NoRoom { again, .. } = &self.phase
             && now >= *again
@@ -413,8 +418,16 @@ impl Lane {
         }
     }
 
-    fn apply(&mut self) -> Todo {
+    fn may_apply(&self, now: Timestamp) -> bool {
+        let due = self.draining
+            || now.since(self.last_apply) >= self.limits.apply_floor_ms
+            || 2 * self.dirty.bytes() > self.limits.dirty_bytes;
+        !self.applying && self.dirty.has_gathered() && due
+    }
+
+    fn apply(&mut self, now: Timestamp) -> Todo {
         self.applying = true;
+        self.last_apply = now;
         let applies = self
             .dirty
             .begin()

@@ -13,7 +13,6 @@ use tidegate::adapters::embedded::frame::{Frame, FrameWriter};
 use tidegate::attempt::Timestamp;
 use tidegate::lane::part::rolled;
 use tidegate::wire::Topic;
-use tidegate::wire::codec::put_bytes;
 use tidegate::wire::section::{Record, Section, records};
 use tidegate::wire::signal::{Form, SignalRecord};
 use tidegate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
@@ -257,7 +256,9 @@ impl Run {
             Self::Signals { partition, base, records } => {
                 let mut bytes = vec![];
                 for record in records {
-                    put_bytes(&mut bytes, &record.encoded());
+                    let record = record.encoded();
+                    bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+                    bytes.extend_from_slice(&record);
                 }
                 writer.run(Topic::Signals, *partition, *base, records.len() as u32, &bytes);
             }

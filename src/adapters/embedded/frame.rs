@@ -20,6 +20,8 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"TGF1");
 pub const VERSION: u16 = 1;
 pub const HEADER_BYTES: usize = 40;
 pub const RUN_HEADER_BYTES: usize = 24;
+/// The length in front of each record of `signals`.
+pub const LENGTH_BYTES: usize = 4;
 /// Frames begin at multiples of this, which is what a search for one after damage relies on.
 pub const ALIGNMENT: usize = 8;
 
@@ -42,13 +44,26 @@ impl FrameWriter {
     }
 
     pub fn run(&mut self, topic: Topic, partition: u32, base: u64, count: u32, bytes: &[u8]) {
+        self.run_header(topic, partition, base, count, bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn run_header(&mut self, topic: Topic, partition: u32, base: u64, count: u32, length: usize) {
         self.bytes.extend_from_slice(&[topic as u8, 0, 0, 0]);
         self.bytes.extend_from_slice(&partition.to_le_bytes());
         self.bytes.extend_from_slice(&count.to_le_bytes());
-        self.bytes.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+        self.bytes.extend_from_slice(&(length as u32).to_le_bytes());
         self.bytes.extend_from_slice(&base.to_le_bytes());
-        self.bytes.extend_from_slice(bytes);
         self.runs += 1;
+    }
+
+    /// A run of `signals`, from records that have their lengths in front.
+    pub fn signals(&mut self, partition: u32, base: u64, count: u32, encoded: &[Vec<u8>]) {
+        let length = encoded.iter().map(Vec::len).sum::<usize>();
+        self.run_header(Topic::Signals, partition, base, count, length);
+        for record in encoded {
+            self.bytes.extend_from_slice(record);
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -184,7 +199,11 @@ impl FrameRun {
                 return None;
             }
             left -= 1;
-            let record = reader.bytes("a signal").ok().map(|record| self.bytes.slice_ref(record));
+            let length = reader.array("a signal's length").map(u32::from_le_bytes);
+            let record = length
+                .and_then(|length| reader.take(length as usize, "a signal"))
+                .ok()
+                .map(|record| self.bytes.slice_ref(record));
             let at = offset;
             offset += 1;
             if record.is_none() {

@@ -1,7 +1,7 @@
 //! The one thread that writes the log: gathers whatever waits into one frame, syncs it, and only
 //! then tells anybody.
 
-use super::frame::FrameWriter;
+use super::frame::{FrameWriter, LENGTH_BYTES};
 use super::queue::Queue;
 use super::recovery::{Tail, snapshot};
 use super::segment::Log;
@@ -10,7 +10,6 @@ use crate::ports::{
     Append, AppendError, Clock, Commit, CommitError, Fetched, JournalError, Takeover,
 };
 use crate::wire::Topic;
-use crate::wire::codec::{put_bytes, put_varint};
 use crate::wire::section::{Record, Section};
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
 use std::path::PathBuf;
@@ -87,7 +86,7 @@ struct Group {
 
 #[derive(Default)]
 struct PartitionSignals {
-    bytes: Vec<u8>,
+    encoded: Vec<Vec<u8>>,
     fetched: Vec<Fetched>,
 }
 
@@ -128,7 +127,7 @@ impl<C: Clock> Writer<C> {
             if !signals.fetched.is_empty() {
                 let base = self.tails[partition].next_offset;
                 let count = signals.fetched.len() as u32;
-                frame.run(Topic::Signals, partition as u32, base, count, &signals.bytes);
+                frame.signals(partition as u32, base, count, &signals.encoded);
             }
         }
         if frame.is_empty() {
@@ -173,7 +172,7 @@ impl<C: Clock> Writer<C> {
                 for (signal, encoded) in signals.into_iter().zip(encoded) {
                     bytes += encoded.len();
                     group.appended_bytes += weight(&signal);
-                    positions.push(self.put(group, signal, &encoded));
+                    positions.push(self.put(group, signal, encoded));
                 }
                 group.appends.push((reply, positions));
                 bytes
@@ -200,12 +199,12 @@ impl<C: Clock> Writer<C> {
         }
     }
 
-    fn put(&self, group: &mut Group, signal: Append, encoded: &[u8]) -> Position {
+    fn put(&self, group: &mut Group, signal: Append, encoded: Vec<u8>) -> Position {
         let partition = signal.partition;
         let signals = &mut group.signals[partition as usize];
         let offset = self.tails[partition as usize].next_offset + signals.fetched.len() as u64;
         let position = Position { partition, offset };
-        signals.bytes.extend_from_slice(encoded);
+        signals.encoded.push(encoded);
         let (record, proven) = (signal.record, signal.proven);
         signals.fetched.push(Fetched { position, record, proven });
         position
@@ -234,12 +233,10 @@ impl<C: Clock> Writer<C> {
             group.decided_bytes += part.input_bytes;
         }
         for forward in &commit.forwards {
-            let record = forward.record.encoded();
-            let mut encoded = Vec::with_capacity(record.len() + 4);
-            put_bytes(&mut encoded, &record);
+            let encoded = encode(forward);
             bytes += encoded.len();
             self.shared.held.fetch_add(weight(forward), Ordering::Relaxed);
-            self.put(group, forward.clone(), &encoded);
+            self.put(group, forward.clone(), encoded);
         }
         bytes
     }
@@ -355,12 +352,12 @@ pub fn weight(signal: &Append) -> u64 {
     crate::lane::batch::weight(&signal.record) as u64
 }
 
-/// A signal as the log stores it.
+/// A signal as the log stores it: its length, then its record.
 pub fn encode(signal: &Append) -> Vec<u8> {
-    let mut record = Vec::with_capacity(signal.record.value.len() + 256);
-    signal.record.encode(&mut record);
-    let mut out = Vec::with_capacity(record.len() + 5);
-    put_varint(&mut out, record.len() as u64);
-    out.extend_from_slice(&record);
+    let mut out = Vec::with_capacity(crate::lane::batch::weight(&signal.record) + LENGTH_BYTES);
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    signal.record.encode(&mut out);
+    let length = (out.len() - LENGTH_BYTES) as u32;
+    out[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     out
 }

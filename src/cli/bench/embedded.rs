@@ -2,13 +2,15 @@
 
 use super::LoadArgs;
 use super::latency::Latencies;
-use super::load::{Gun, Load};
+use super::load::{Gun, Load, Shot};
 use super::process::thread_cpu_seconds;
 use super::report::Report;
 use super::stage::{ENDPOINT, Fired, Stage, pace, secret};
-use crate::http::door::{Delivery, Refused};
-use crate::ports::{Clock, SystemClock};
+use crate::adapters::embedded::EmbeddedJournal;
+use crate::http::door::{Delivery, Door, Refused};
+use crate::ports::{Append, Clock, SystemClock};
 use crate::webhook::UnsignedHeaders;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -20,6 +22,16 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<Report> {
     let stage = Stage::set(args).await?;
     let fired = fire(args, &stage).await?;
     stage.strike("embedded", args, fired).await
+}
+
+type BenchDoor = Door<EmbeddedJournal, SystemClock>;
+
+fn verified(door: &BenchDoor, shots: &[(Shot, Bytes, String)]) -> Result<Vec<Append>, Refused> {
+    let deliver = |(_, body, signature): &(Shot, Bytes, String)| {
+        let (body, unsigned) = (body.clone(), UnsignedHeaders::default());
+        door.verify(Delivery { endpoint: ENDPOINT, body, signature, unsigned })
+    };
+    shots.iter().map(|shot| deliver(shot).map(|(append, _)| append)).collect()
 }
 
 /// Sends the whole load and waits for its acknowledgements.
@@ -46,23 +58,21 @@ async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
         pace(args.rate, began, args.events - left).await;
         let permit = Arc::clone(&permits).acquire_owned().await?;
         let asked = Instant::now();
-        let mut appends = Vec::with_capacity(shots.len());
-        for (shot, body, signature) in shots {
-            if shot.completes() && !shot.copy {
-                stage.sent.note(shot.attempt);
-                completions += 1;
-            }
-            let unsigned = UnsignedHeaders::default();
-            let delivery = Delivery { endpoint: ENDPOINT, body, signature: &signature, unsigned };
-            appends.push(stage.door.verify(delivery)?.0);
+        for (shot, ..) in shots.iter().filter(|(shot, ..)| shot.completes() && !shot.copy) {
+            stage.sent.note(shot.attempt);
+            completions += 1;
         }
+        let appends = verified(&stage.door, &shots)?;
         let (door, acks_to) = (stage.door.clone(), acks_to.clone());
         tokio::spawn(async move {
-            let mut taken = door.take_together(appends.clone()).await;
+            let mut taken = door.take_together(appends).await;
             // What a client does with 503: it comes again.
             while let Err(Refused::NotTaken(_)) = taken {
                 tokio::time::sleep(Duration::from_millis(2)).await;
-                taken = door.take_together(appends.clone()).await;
+                taken = match verified(&door, &shots) {
+                    Ok(appends) => door.take_together(appends).await,
+                    Err(refused) => Err(refused),
+                };
             }
             let _measuring = acks_to.send((asked.elapsed(), taken.is_ok()));
             drop(permit);
