@@ -42,7 +42,6 @@ fn points() -> Vec<&'static str> {
     crash::POINTS.iter().filter(often).copied().collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "tests wait for processes")]
 fn live_and_die(
     site: &Site,
     shared: &Shared,
@@ -75,7 +74,6 @@ fn live_and_die(
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "it says how long it took")]
 fn a_process_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing() {
     let since = Instant::now();
     let root = TempDir::new().unwrap();

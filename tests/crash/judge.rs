@@ -17,7 +17,6 @@ pub struct Judged {
 /// How long what was acknowledged may take to be decided, after the last start.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
 
-#[expect(clippy::disallowed_methods, reason = "tests wait for processes")]
 pub fn judge(site: &Site, shared: &Shared, sent: Vec<Vec<Acknowledged>>) -> Judged {
     let sent: Vec<Acknowledged> = sent.into_iter().flatten().collect();
     let completed: BTreeMap<&str, &Acknowledged> = sent
