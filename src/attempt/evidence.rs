@@ -3,7 +3,7 @@
 
 use super::ids::{Digest, Position, SignalId, Timestamp};
 use super::signal::{EventName, NewsName, Signal};
-use super::verdict::{Stale, Verdict};
+use super::verdict::{Contradiction, Stale, Verdict};
 use super::words::SourceKind;
 use std::sync::Arc;
 
@@ -36,8 +36,9 @@ pub enum Known {
     No,
     /// The very same bytes: a duplicate.
     Same,
-    /// Known only from a delivery that was out of time; a timely one says it properly.
-    OutOfTimeOnly {
+    /// Known only from a delivery that was out of time, or came through another's endpoint; a
+    /// proper one still has to be heard.
+    Unheeded {
         index: usize,
     },
     /// The same id with other bytes.
@@ -57,8 +58,17 @@ impl Evidence {
         self.entries.len() >= EVIDENCE_MAX
     }
 
-    pub fn has_completion(&self) -> bool {
-        self.entries.iter().any(|entry| entry.name == EventName::Known(NewsName::Completed))
+    /// Whether a completion has had its effect. One that came through another's endpoint, or out
+    /// of time, has had none.
+    pub fn has_completed(&self) -> bool {
+        let completed = EventName::Known(NewsName::Completed);
+        self.entries.iter().any(|e| e.name == completed && e.verdict == Verdict::Applied)
+    }
+
+    /// Whether an operator has ended a review of this attempt.
+    pub fn has_decision(&self) -> bool {
+        let decided = EventName::Known(NewsName::Decided);
+        self.entries.iter().any(|e| e.name == decided && e.verdict == Verdict::Applied)
     }
 
     pub fn knows(&self, signal: &Signal) -> Known {
@@ -70,8 +80,8 @@ impl Evidence {
                 let entry = &self.entries[index];
                 if entry.digest != signal.digest {
                     Known::Conflicting
-                } else if entry.verdict == Verdict::Stale(Stale::OutOfTime) {
-                    Known::OutOfTimeOnly { index }
+                } else if was_unheeded(entry.verdict) {
+                    Known::Unheeded { index }
                 } else {
                     Known::Same
                 }
@@ -79,7 +89,7 @@ impl Evidence {
         }
     }
 
-    /// With one more entry; in place of an out-of-time one where `replacing` says so.
+    /// With one more entry; in place of an unheeded one where `replacing` says so.
     pub fn with(&self, signal: &Signal, verdict: Verdict, replacing: Option<usize>) -> Self {
         let entry = Entry {
             kind: signal.source.kind(),
@@ -99,4 +109,9 @@ impl Evidence {
         }
         Self { entries: Arc::new(entries) }
     }
+}
+
+fn was_unheeded(verdict: Verdict) -> bool {
+    verdict == Verdict::Stale(Stale::OutOfTime)
+        || verdict == Verdict::Contradiction(Contradiction::ForeignEndpoint)
 }

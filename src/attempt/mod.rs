@@ -111,18 +111,22 @@ impl Attempt {
     pub fn step(&self, signal: &Signal, policy: &Policy) -> Step {
         let replacing = match self.evidence.knows(signal) {
             Known::Same => return self.duplicate(),
-            Known::OutOfTimeOnly { .. } if signal.is_out_of_time() => return self.duplicate(),
+            Known::Unheeded { .. } if !self.heeds(signal, policy) => return self.duplicate(),
             Known::Conflicting => return self.conflict(signal),
-            Known::OutOfTimeOnly { index } => Some(index),
+            Known::Unheeded { index } => Some(index),
             Known::No => None,
         };
-        if replacing.is_none() && self.evidence.is_full() && !self.passes_when_full(signal) {
+        let transition = self.transition(signal, policy);
+        #[cfg(test)]
+        let transition = tests::mutant::twisted(self, signal, transition);
+        if transition == Transition::Old(Stale::NothingNew) && signal.source == Source::Reading {
+            return Step { verdict: Verdict::Stale(Stale::NothingNew), ..self.duplicate() };
+        }
+        let no_room = replacing.is_none() && self.evidence.is_full();
+        if no_room && !self.passes_when_full(signal, &transition) {
             return self.full();
         }
-        match self.transition(signal, policy) {
-            Transition::Old(Stale::NothingNew) if signal.source == Source::Reading => {
-                Step { verdict: Verdict::Stale(Stale::NothingNew), ..self.duplicate() }
-            }
+        match transition {
             Transition::Old(why) => self.stay(signal, why, replacing, policy),
             Transition::Clash(why) => self.clash(signal, why, self.state.clone(), replacing),
             Transition::ClashTo(why, state) => self.clash(signal, why, state, replacing),
@@ -160,13 +164,13 @@ impl Attempt {
         }
     }
 
-    /// Money that moved and the word that ends a review find room even in a full record.
-    fn passes_when_full(&self, signal: &Signal) -> bool {
+    /// Money that moved and the word that ends a review find room even in a full record. What
+    /// moves nothing finds none, or a flood of it would grow the record without end.
+    fn passes_when_full(&self, signal: &Signal, transition: &Transition) -> bool {
+        let moves = matches!(transition, Transition::To(_));
         match &signal.news {
-            News::Completed { .. } => !self.evidence.has_completion(),
-            News::Decided(decision) => {
-                self.state.name() == StateName::Review && decision.saw == self.sequence
-            }
+            News::Completed { .. } => moves && !self.evidence.has_completed(),
+            News::Decided(_) => moves,
             News::SessionCreated
             | News::KycRequired
             | News::Processing
@@ -367,10 +371,6 @@ impl Attempt {
 }
 
 impl Signal {
-    fn is_out_of_time(&self) -> bool {
-        matches!(self.source, Source::Webhook { timeliness: Timeliness::OutOfTime, .. })
-    }
-
     fn proves(&self) -> ProofKind {
         match self.source {
             Source::Webhook { .. } => ProofKind::Webhook,

@@ -89,13 +89,22 @@ impl Home {
                 self.stay(Fate::Decided(Verdict::Stale(Stale::NothingNew)))
             }
             (Source::Webhook { .. } | Source::Reading, _) => match policy.unknown_session {
-                UnknownSession::Adopt => {
-                    let attempt = Attempt::unseen(AttemptId::from(session), Origin::Adopted);
-                    adopted(&attempt, signal, policy)
-                }
+                UnknownSession::Adopt => self.adopt(session, signal, policy),
                 UnknownSession::Park => self.park(session),
             },
         }
+    }
+
+    fn adopt(&self, session: &SessionId, signal: &Signal, policy: &Policy) -> HomeStep {
+        let id = AttemptId::from(session);
+        let attempt = Attempt::unseen(id.clone(), Origin::Adopted);
+        let mut step = adopted(&attempt, signal, policy);
+        // Parked under another policy: what waited must not be left behind.
+        let waiting = self.waiting();
+        if waiting > 0 {
+            step.effects.push(HomeEffect::Release { to: id, waiting });
+        }
+        step
     }
 
     fn park(&self, session: &SessionId) -> HomeStep {

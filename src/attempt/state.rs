@@ -49,6 +49,8 @@ pub enum State {
 /// What the completion said that brought a review about: an operator who fulfills it fulfills this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
+    /// The session that was paid, which need not be the attempt's own.
+    pub session: Option<SessionId>,
     pub transaction: Option<TransactionRef>,
     pub terms: Terms,
 }
@@ -65,9 +67,7 @@ pub enum CameFrom {
     Expired {
         session: SessionId,
     },
-    Cancelled {
-        session: Option<SessionId>,
-    },
+    Cancelled,
 }
 
 words! {
@@ -131,7 +131,7 @@ impl State {
                 CameFrom::Failed { session: session.clone(), reason: reason.clone() }
             }
             Self::Expired { session } => CameFrom::Expired { session: session.clone() },
-            Self::Cancelled { session } => CameFrom::Cancelled { session: session.clone() },
+            Self::Cancelled { .. } => CameFrom::Cancelled,
             Self::Review { came_from, .. } => came_from.clone(),
         }
     }

@@ -47,7 +47,7 @@ impl Attempt {
             Fit::OtherSession if answers_a_claim(&signal.news) => return Old(Stale::Overtaken),
             Fit::OtherSession => return Clash(Why::ForeignSession),
         }
-        if out_of_time(signal) && !(completes && policy.gate == GateClient::Absent) {
+        if too_late(signal, policy) {
             return Old(Stale::OutOfTime);
         }
 
@@ -72,6 +72,10 @@ impl Attempt {
                 (None, LateCompletion::Review) => {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
+                // A person has closed this once: it is not reopened over their head.
+                (None, LateCompletion::Fulfill) if self.evidence.has_decision() => {
+                    To(self.review(ReviewCause::LateCompletion, signal, transaction))
+                }
                 (None, LateCompletion::Fulfill) => To(self.fulfilled(session, transaction)),
             },
 
@@ -86,7 +90,7 @@ impl Attempt {
                 }
             }
             (S::Review { completion, .. }, N::Completed { transaction }) => {
-                if self.fit(signal) == Fit::OtherSession
+                if differ(&completion.session, &signal.facts.session)
                     || differ(&completion.transaction, transaction)
                 {
                     Clash(Why::SecondPayment)
@@ -97,10 +101,8 @@ impl Attempt {
 
             // The hosted flow opened. A webhook may overtake our own record of the session.
             (S::PendingSession { .. }, N::SessionCreated | N::KycRequired | N::StillOpen) => {
-                match session {
-                    Some(session) => {
-                        To(S::RequiresAction { session: session.clone(), setback: None })
-                    }
+                match self.session_with(session) {
+                    Some(session) => To(S::RequiresAction { session, setback: None }),
                     None => Old(Stale::NoSession),
                 }
             }
@@ -110,8 +112,8 @@ impl Attempt {
             }
             (S::Processing { .. }, N::SessionCreated) => Old(Stale::Overtaken),
 
-            (S::PendingSession { .. }, N::Processing) => match session {
-                Some(session) => To(S::Processing { session: session.clone() }),
+            (S::PendingSession { .. }, N::Processing) => match self.session_with(session) {
+                Some(session) => To(S::Processing { session }),
                 None => Old(Stale::NoSession),
             },
             (S::RequiresAction { session, .. }, N::Processing | N::BrowserReturned) => {
@@ -164,10 +166,15 @@ impl Attempt {
                 | S::Review { .. },
                 N::SessionCreated | N::KycRequired | N::Processing | N::CancelRequested,
             )
-            | (
-                S::Failed { .. } | S::Expired { .. } | S::Cancelled { .. } | S::Review { .. },
-                N::Failed { .. } | N::Expired | N::Cancelled,
-            ) => Old(Stale::Overtaken),
+            | (S::Failed { .. }, N::Expired | N::Cancelled)
+            | (S::Expired { .. }, N::Failed { .. } | N::Cancelled)
+            | (S::Cancelled { .. }, N::Failed { .. } | N::Expired)
+            | (S::Review { .. }, N::Failed { .. } | N::Expired | N::Cancelled) => {
+                Old(Stale::Overtaken)
+            }
+            (S::Failed { .. }, N::Failed { .. })
+            | (S::Expired { .. }, N::Expired)
+            | (S::Cancelled { .. }, N::Cancelled) => Old(Stale::NothingNew),
             (
                 S::Fulfilled { .. }
                 | S::Failed { .. }
@@ -223,9 +230,20 @@ impl Attempt {
                 | S::Failed { .. }
                 | S::Expired { .. }
                 | S::Cancelled { session: Some(_) }
-                | S::Review { .. },
+                | S::Review { session: Some(_), .. },
                 N::Attached { .. },
             ) => Old(Stale::Overtaken),
+            (S::Review { session: None, cause, completion, came_from }, N::Attached { .. }) => {
+                match session {
+                    Some(session) => To(S::Review {
+                        session: Some(session.clone()),
+                        cause: *cause,
+                        completion: completion.clone(),
+                        came_from: came_from.clone(),
+                    }),
+                    None => Old(Stale::NoSession),
+                }
+            }
             (S::PendingSession { reserved: Some(session) }, N::ClaimGranted) => {
                 To(S::RequiresAction { session: session.clone(), setback: None })
             }
@@ -276,7 +294,7 @@ impl Attempt {
                 }
                 match decision.ruling {
                     Ruling::Fulfill => To(S::Fulfilled {
-                        session: session.clone(),
+                        session: completion.session.as_ref().or(session.as_ref()).cloned(),
                         transaction: completion.transaction.clone(),
                     }),
                     Ruling::Close => To(closed(came_from, session)),
@@ -307,6 +325,11 @@ impl Attempt {
         }
     }
 
+    /// Whether this delivery of the signal may have an effect at all.
+    pub(super) fn heeds(&self, signal: &Signal, policy: &Policy) -> bool {
+        self.fit(signal) != Fit::OtherEndpoint && !too_late(signal, policy)
+    }
+
     fn fit(&self, signal: &Signal) -> Fit {
         if let (Source::Webhook { endpoint, .. }, Some(ours)) = (&signal.source, &self.endpoint)
             && endpoint != ours
@@ -314,7 +337,9 @@ impl Attempt {
             return Fit::OtherEndpoint;
         }
         match (self.state.session(), &signal.facts.session) {
-            (Some(ours), Some(theirs)) if ours != theirs => Fit::OtherSession,
+            (Some(ours), Some(theirs)) if ours != theirs && speaks_of_a_session(&signal.news) => {
+                Fit::OtherSession
+            }
             (Some(_) | None, Some(_) | None) => Fit::Ours,
         }
     }
@@ -371,6 +396,7 @@ impl Attempt {
             session: self.session_with(signal.facts.session.as_ref()),
             cause,
             completion: Completion {
+                session: signal.facts.session.clone(),
                 transaction: transaction.clone(),
                 terms: signal.facts.terms.clone(),
             },
@@ -382,17 +408,47 @@ impl Attempt {
 /// Where a review goes when it is closed: back to the end that it came from, else cancelled.
 fn closed(came_from: &CameFrom, session: &Option<SessionId>) -> State {
     match came_from {
-        CameFrom::Open => State::Cancelled { session: session.clone() },
+        // One that was cancelled before it had a session keeps the one that it was reviewed with:
+        // it has been claimed since.
+        CameFrom::Open | CameFrom::Cancelled => State::Cancelled { session: session.clone() },
         CameFrom::Failed { session, reason } => {
             State::Failed { session: session.clone(), reason: reason.clone() }
         }
         CameFrom::Expired { session } => State::Expired { session: session.clone() },
-        CameFrom::Cancelled { session } => State::Cancelled { session: session.clone() },
     }
+}
+
+/// Out of time, and not a completion that nobody could ask 0Gate about.
+fn too_late(signal: &Signal, policy: &Policy) -> bool {
+    let completes = matches!(signal.news, News::Completed { .. });
+    out_of_time(signal) && !(completes && policy.gate == GateClient::Absent)
 }
 
 fn out_of_time(signal: &Signal) -> bool {
     matches!(signal.source, Source::Webhook { timeliness: Timeliness::OutOfTime, .. })
+}
+
+/// What our own side says of the attempt itself is not about a session, whatever it carries.
+fn speaks_of_a_session(news: &News) -> bool {
+    match news {
+        News::Created { .. }
+        | News::BrowserReturned
+        | News::BrowserLeft
+        | News::CancelRequested
+        | News::Decided(_) => false,
+        News::SessionCreated
+        | News::KycRequired
+        | News::Processing
+        | News::Completed { .. }
+        | News::Failed { .. }
+        | News::Expired
+        | News::Cancelled
+        | News::StillOpen
+        | News::Unknown { .. }
+        | News::Attached { .. }
+        | News::ClaimGranted
+        | News::ClaimRefused { .. } => true,
+    }
 }
 
 /// An answer about a session that has been let go since is merely late.
@@ -408,7 +464,7 @@ fn agree<T>(ours: &Option<T>, theirs: &Option<T>, same: impl Fn(&T, &T) -> bool)
     }
 }
 
-/// Two transactions are another one only where both are named.
-fn differ(had: &Option<TransactionRef>, now: &Option<TransactionRef>) -> bool {
+/// Two of a kind are another one only where both are named.
+fn differ<T: PartialEq>(had: &Option<T>, now: &Option<T>) -> bool {
     !agree(had, now, |had, now| had == now)
 }

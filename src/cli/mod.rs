@@ -1,5 +1,6 @@
 //! The command line: the only place that joins everything.
 
+pub mod bench;
 pub mod check;
 pub mod config_command;
 pub mod embedded;
@@ -47,6 +48,8 @@ pub struct Cli {
 pub enum Command {
     Check(check::CheckArgs),
     Config(config_command::ConfigArgs),
+    /// Measures this machine with an honest load
+    Bench(bench::BenchArgs),
 }
 
 /// Runs one command against the process's environment and says how it ended.
@@ -54,5 +57,6 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
     match &cli.command {
         Command::Check(args) => check::run(args, crate::config::environment(), out),
         Command::Config(args) => config_command::run(args, out),
+        Command::Bench(args) => bench::run(args, out),
     }
 }

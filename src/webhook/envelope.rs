@@ -4,10 +4,13 @@
 //! a form that we cannot read is kept as [`Fact::Unreadable`], because a completion whose amount
 //! cannot be read must go before a person rather than count as silent about it.
 
+use super::SECONDS_MAX;
 use crate::attempt::{ID_BYTES_MAX, Timestamp};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
@@ -127,12 +130,12 @@ struct Envelope<'a> {
     #[serde(default)]
     created_at: Option<i64>,
     #[serde(borrow, default)]
-    data: Option<SessionData<'a>>,
+    data: Option<Object<SessionData<'a>>>,
 }
 
 impl<'a> Event<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let envelope: Envelope<'a> =
+        let Object(envelope): Object<Envelope<'a>> =
             serde_json::from_slice(body).map_err(|_| EnvelopeError::NotAnEnvelope)?;
         let id = usable(envelope.id, "id")?;
         let kind = usable(envelope.kind, "type")?;
@@ -144,7 +147,7 @@ impl<'a> Event<'a> {
             id,
             kind: kind.into(),
             created_at: Timestamp::from_seconds(created_at),
-            data: envelope.data.unwrap_or_default(),
+            data: envelope.data.map(|Object(data)| data).unwrap_or_default(),
         })
     }
 
@@ -163,9 +166,6 @@ pub struct UnsignedHeaders<'a> {
     pub event_id: Option<&'a str>,
     pub event_type: Option<&'a str>,
 }
-
-/// The end of the year 9999: later times have no RFC 3339 form.
-const SECONDS_MAX: i64 = 253_402_300_799;
 
 fn usable<'a>(fact: Fact<'a>, name: &'static str) -> Result<Cow<'a, str>, EnvelopeError> {
     match fact {
@@ -231,5 +231,29 @@ impl<'de> Visitor<'de> for FactVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Fact::Unreadable)
+    }
+}
+
+/// A JSON object and nothing else. A derived reader also takes a list, as the fields in the order
+/// of their declaration; then a value would count under a name that nobody gave it.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
 }

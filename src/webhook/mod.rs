@@ -19,6 +19,10 @@ pub use signature::{SignatureError, SignatureHeader, V1_MAX};
 use crate::attempt::{Digest, Timeliness, Timestamp};
 use sha2::{Digest as _, Sha256};
 
+/// The last time that is taken from outside: 26 hours before the end of the year 9999, so that a
+/// time that was let in can be written as RFC 3339 in every time zone.
+const SECONDS_MAX: i64 = 253_402_207_200;
+
 /// What came in, believed by nobody.
 #[derive(Clone, Copy)]
 pub struct Unverified<'a> {
@@ -88,3 +92,6 @@ pub(crate) fn event_of_sealed(body: &[u8]) -> Result<Event<'_>, EnvelopeError> {
 pub fn digest(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The `Gate-Signature` header: `t=<unix seconds>,v1=<hex of HMAC-SHA256 over "t.body">`.
 
+use super::SECONDS_MAX;
 use super::secret::mac_of_parts;
 use crate::attempt::Timestamp;
 use hmac::Hmac;
@@ -62,7 +63,7 @@ impl<'a> SignatureHeader<'a> {
             match name.trim() {
                 "t" if time.is_some() => return Err(Malformed("t is given twice")),
                 "t" => {
-                    let seconds = seconds(value).ok_or(Malformed("t is not a positive number"))?;
+                    let seconds = seconds(value).ok_or(Malformed("t is not a usable time"))?;
                     time = Some((value, seconds));
                 }
                 "v1" => {
@@ -110,7 +111,7 @@ fn seconds(text: &str) -> Option<i64> {
     const DIGITS_MAX: usize = 12;
     let plain = (1..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     let seconds = plain.then(|| text.parse::<i64>().ok()).flatten()?;
-    (seconds > 0).then_some(seconds)
+    (1..=SECONDS_MAX).contains(&seconds).then_some(seconds)
 }
 
 fn hex_32(text: &str, out: &mut [u8; 32]) -> bool {

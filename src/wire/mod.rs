@@ -11,9 +11,13 @@
 //! | `prove`     | from a record to what it says, and the proof of it                   |
 //! | `section`   | many records of one topic and partition, as one run of bytes         |
 //! | `published` | what consumers of the outputs read                                   |
+//! | `cloudevents` | the headers beside an output                                     |
+//! | `documents` | JSON Schemas and AsyncAPI, made from the types                     |
 //! | `mint`      | attempt ids that only we can make                                    |
 
+pub mod cloudevents;
 pub mod codec;
+pub mod documents;
 pub mod mint;
 pub mod own;
 pub mod prove;
@@ -26,6 +30,9 @@ mod state_v1;
 pub mod trailer;
 
 pub use codec::WireError;
+
+#[cfg(test)]
+mod tests;
 
 /// The topics, in a cluster under the configured prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

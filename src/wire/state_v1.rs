@@ -67,6 +67,7 @@ enum StateV1<'a> {
     Review {
         session: Option<&'a str>,
         cause: u8,
+        paid_session: Option<&'a str>,
         transaction: Option<&'a str>,
         #[serde(borrow)]
         terms: TermsV1<'a>,
@@ -80,7 +81,7 @@ enum CameFromV1<'a> {
     Open,
     Failed { session: &'a str, reason: Option<&'a str> },
     Expired { session: &'a str },
-    Cancelled { session: Option<&'a str> },
+    Cancelled,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,6 +233,7 @@ impl<'a> From<&'a State> for StateV1<'a> {
             State::Review { session, cause, completion, came_from } => Self::Review {
                 session: text!(session),
                 cause: cause.code(),
+                paid_session: text!(completion.session),
                 transaction: text!(completion.transaction),
                 terms: TermsV1::from(&completion.terms),
                 came_from: CameFromV1::from(came_from),
@@ -262,15 +264,18 @@ impl StateV1<'_> {
             Self::Cancelled { session } => {
                 State::Cancelled { session: parsed!(SessionId, session) }
             }
-            Self::Review { session, cause, transaction, terms, came_from } => State::Review {
-                session: parsed!(SessionId, session),
-                cause: ReviewCause::from_code(cause)?,
-                completion: Completion {
-                    transaction: parsed!(TransactionRef, transaction),
-                    terms: terms.understood()?,
-                },
-                came_from: came_from.understood()?,
-            },
+            Self::Review { session, cause, paid_session, transaction, terms, came_from } => {
+                State::Review {
+                    session: parsed!(SessionId, session),
+                    cause: ReviewCause::from_code(cause)?,
+                    completion: Completion {
+                        session: parsed!(SessionId, paid_session),
+                        transaction: parsed!(TransactionRef, transaction),
+                        terms: terms.understood()?,
+                    },
+                    came_from: came_from.understood()?,
+                }
+            }
         })
     }
 }
@@ -283,7 +288,7 @@ impl<'a> From<&'a CameFrom> for CameFromV1<'a> {
                 Self::Failed { session: session.as_str(), reason: text!(reason) }
             }
             CameFrom::Expired { session } => Self::Expired { session: session.as_str() },
-            CameFrom::Cancelled { session } => Self::Cancelled { session: text!(session) },
+            CameFrom::Cancelled => Self::Cancelled,
         }
     }
 }
@@ -297,9 +302,7 @@ impl CameFromV1<'_> {
                 CameFrom::Failed { session: id(session)?, reason: parsed!(Code, reason) }
             }
             Self::Expired { session } => CameFrom::Expired { session: id(session)? },
-            Self::Cancelled { session } => {
-                CameFrom::Cancelled { session: parsed!(SessionId, session) }
-            }
+            Self::Cancelled => CameFrom::Cancelled,
         })
     }
 }

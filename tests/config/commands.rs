@@ -16,6 +16,7 @@ fn run(line: &[&str], more: &[(&str, &str)]) -> (u8, String) {
     let code = match &cli.command {
         Command::Check(args) => check::run(args, environment, &mut out),
         Command::Config(args) => config_command::run(args, &mut out),
+        other => panic!("not a command over the configuration: {other:?}"),
     };
     (code.unwrap(), String::from_utf8(out).unwrap())
 }

@@ -1,0 +1,32 @@
+# Sourced. Makes sure that a command is there: installs its Debian package where that can be done,
+# and otherwise says exactly what to install.
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else return 1; fi
+}
+
+# need_command COMMAND PACKAGE
+need_command() {
+  command -v "$1" >/dev/null 2>&1 && return 0
+  echo "tidegate: $1 is missing, installing the Debian package $2" >&2
+  if command -v apt-get >/dev/null 2>&1 \
+    && as_root apt-get update -qq >&2 \
+    && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >&2; then
+    command -v "$1" >/dev/null 2>&1 && return 0
+  fi
+  echo "tidegate: cannot install $2 here. Install it (on Debian: apt-get install $2) and run this again." >&2
+  exit 2
+}
+
+# The toolchain that rust-toolchain.toml names. rustup fetches it where it can.
+need_rust() {
+  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+  if ! command -v cargo >/dev/null 2>&1; then
+    echo "tidegate: no Rust toolchain. Install Rust 1.95.0 with rustup (https://rustup.rs) and run this again." >&2
+    exit 2
+  fi
+  if ! cargo --version >/dev/null 2>&1; then
+    echo "tidegate: the toolchain of rust-toolchain.toml is missing and could not be fetched. Run: rustup toolchain install 1.95.0 -c clippy -c rustfmt" >&2
+    exit 2
+  fi
+}
