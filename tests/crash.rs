@@ -115,9 +115,7 @@ fn a_process_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing() 
     assert!(site.ready(&mut last), "it does not start any more:\n{}", site.log_tail());
     shared.enough.store(true, Ordering::SeqCst);
     let sent = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
-    let judged = judge::judge(&site, &shared, sent);
-    last.kill().unwrap();
-    last.wait().unwrap();
+    let judged = judge::judge(&shared, sent);
 
     for (point, kills) in &at_points {
         println!("{point}: {kills} kills");
@@ -133,6 +131,9 @@ fn a_process_that_is_killed_again_and_again_loses_nothing_and_doubles_nothing() 
         judged.fulfillments,
         since.elapsed()
     );
+    judge::agrees(&site, &judged);
+    last.kill().unwrap();
+    last.wait().unwrap();
     assert!(in_flight * 100 >= deaths.len() * 80, "too many kills while nothing was under way");
     let never: Vec<_> = points.iter().filter(|point| !at_points.contains_key(**point)).collect();
     assert!(never.is_empty(), "never killed at {never:?}");
