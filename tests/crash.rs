@@ -1,6 +1,14 @@
 //! The real process, killed without warning again and again under load, and what those who sent
 //! the webhooks find afterwards.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 #[path = "crash/client.rs"]
 mod client;
 #[path = "crash/judge.rs"]
