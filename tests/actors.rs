@@ -1,5 +1,13 @@
 //! Attempts that panic, attempts that leave memory, and views that forget or fail.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 mod support;
 
 use bytes::Bytes;

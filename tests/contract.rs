@@ -1,6 +1,14 @@
 //! What every journal and every view promises, asked of each adapter; and, for every promise, a
 //! broken adapter on which the suite must fail. A new adapter joins with one line below.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 #[path = "contract/broken_journal.rs"]
 mod broken_journal;
 #[path = "contract/broken_view.rs"]

@@ -1,5 +1,13 @@
 //! The embedded log against torn tails, damage, full and dying disks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 #[path = "log/faults.rs"]
 mod faults;
 #[path = "log/folder.rs"]

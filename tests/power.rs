@@ -1,6 +1,14 @@
 //! The whole engine in process, on a disk that forgets what was not synced, with the power cut at
 //! every named place. Whoever was told yes is asked afterwards.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 mod support;
 
 use std::cell::RefCell;

@@ -1,6 +1,14 @@
 //! Every race between an attempt's home and its session's, through the real engine, and over all
 //! interleavings of short scripts without one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test says what it expects by failing, and speaks of one variant at a time"
+)]
+
 #[path = "routing/pure.rs"]
 mod pure;
 

@@ -1,7 +1,7 @@
 //! What a lane does next. Told things go in, things to do come out; nothing here waits, sleeps or
 //! asks the time.
 
-use super::batch::{Batch, Decided, weight};
+use super::batch::{Batch, Decided, is_claim, weight};
 use super::dirty::Dirty;
 use super::part::{self, Hand, Scene, Standing};
 use crate::attempt::{Alarm, DeadLetter, Mode, Policy, SessionId, Timestamp};
@@ -20,6 +20,9 @@ pub struct Limits {
     pub batch_signals: usize,
     /// Bytes of signals decided per commit: keeps a frame and a transaction small.
     pub batch_bytes: usize,
+    /// Claims decided per commit. Each may release everything that waits at a session, and what
+    /// they release together must fit in one frame.
+    pub batch_claims: usize,
     /// Least time between two commits while little waits, so that an idle lane does not spend its
     /// disk on single signals. A full batch never waits for it.
     pub commit_floor_ms: i64,
@@ -36,6 +39,7 @@ impl Default for Limits {
         Self {
             batch_signals: 1_000,
             batch_bytes: 1 << 20,
+            batch_claims: 24,
             commit_floor_ms: 1,
             apply_floor_ms: 50,
             dirty_bytes: 32 << 20,
@@ -297,7 +301,9 @@ impl Lane {
 
     /// When [`Self::next`] may have something without being told anything.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        match &self.phase {
+        let apply = (!self.applying && self.dirty.has_gathered())
+            .then(|| Timestamp(self.last_apply.0 + self.limits.apply_floor_ms));
+        let work = match &self.phase {
             Phase::NoRoom { again, .. } => Some(*again),
             Phase::Deciding | Phase::Committing(_) => None,
             Phase::Idle if self.blocked_by_view() => None,
@@ -305,7 +311,8 @@ impl Lane {
                 Some(Timestamp(self.last_commit.0 + self.limits.commit_floor_ms))
             }
             Phase::Idle => self.owned.values().filter_map(Owned::summary_at).min(),
-        }
+        };
+        work.into_iter().chain(apply).min()
     }
 
     fn blocked_by_view(&self) -> bool {
@@ -322,15 +329,15 @@ impl Lane {
     }
 
     fn take(&mut self) -> Vec<Fetched> {
-        let mut bytes = 0;
-        let mut count = 0;
+        let (mut bytes, mut claims, mut count) = (0, 0, 0);
         for signal in self.inbox.iter().take(self.limits.batch_signals) {
-            bytes += weight(&signal.record);
+            let heavy = bytes + weight(&signal.record) > self.limits.batch_bytes;
+            claims += usize::from(is_claim(signal));
             // The first one is always taken, however large.
-            if count > 0 && bytes > self.limits.batch_bytes {
-                bytes -= weight(&signal.record);
+            if count > 0 && (heavy || claims > self.limits.batch_claims) {
                 break;
             }
+            bytes += weight(&signal.record);
             count += 1;
         }
         self.inbox_bytes -= bytes;

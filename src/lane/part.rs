@@ -73,7 +73,7 @@ pub fn write(
     standing: &Standing,
     sums_up: bool,
 ) -> Written {
-    let mut writer = PartWriter::default();
+    let mut writer = PartWriter::with_room(batch.items.len());
     let mut after = *standing;
     if sums_up {
         let grown = standing.counts.minus(&standing.summarized);
@@ -130,6 +130,17 @@ pub struct Written {
 }
 
 impl PartWriter {
+    /// Room for what so many items usually come to, to spare most growing and copying.
+    fn with_room(items: usize) -> Self {
+        Self {
+            fulfillments: Section::with_capacity(items * 200),
+            transitions: Section::with_capacity(items * 400),
+            metrics: Section::with_capacity(items * 80),
+            attempts: Section::with_capacity(items * 640),
+            ..Self::default()
+        }
+    }
+
     /// Writes down everything that `batch` comes to in `partition`: what became of each item in
     /// order, then the newest state of each resident that was told something.
     fn batch(

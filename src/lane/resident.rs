@@ -3,7 +3,8 @@
 
 use super::batch::Task;
 use crate::attempt::{
-    Attempt, AttemptId, Claim, Effect, Fate, Home, HomeEffect, Origin, Policy, SessionId,
+    Attempt, AttemptId, Claim, DeadLetter, Effect, Fate, Home, HomeEffect, News, Origin, Policy,
+    SessionId, Signal, Source, UnknownSession,
 };
 use crate::wire::prove::{Address, Said};
 use crate::wire::signal::SignalRecord;
@@ -132,6 +133,15 @@ impl Resident {
                     outputs: step.effects.into_iter().map(Output::Effect).collect(),
                 }
             }
+            (
+                Self::Session { home: Home::Parked { .. } | Home::Unknown, parked, .. },
+                Said::Signal(signal),
+            ) if !parked.is_empty()
+                && waits(signal, policy)
+                && bytes(parked) + task.record.value.len() > PARKED_BYTES_MAX =>
+            {
+                set_aside(DeadLetter::ParkedFull)
+            }
             (Self::Session { id, home, parked }, Said::Signal(signal)) => {
                 let step = home.step(id, signal, policy);
                 *home = step.next;
@@ -149,15 +159,28 @@ impl Resident {
             }
             // Routing sends nothing else to a resident; what comes all the same goes to a person.
             (Self::Attempt(_), Said::Claim(_) | Said::Test)
-            | (Self::Session { .. }, Said::Test) => {
-                set_aside(crate::attempt::DeadLetter::Misrouted)
-            }
+            | (Self::Session { .. }, Said::Test) => set_aside(DeadLetter::Misrouted),
             (Self::Attempt(_) | Self::Session { .. }, Said::Refused(why)) => set_aside(*why),
         }
     }
 }
 
-fn set_aside(why: crate::attempt::DeadLetter) -> Outcome {
+/// Bytes that wait at one session, beside the first record, which always finds room. They are held
+/// in memory with their session and released into one frame together with others'.
+pub const PARKED_BYTES_MAX: usize = 256 << 10;
+
+fn bytes(parked: &[Bytes]) -> usize {
+    parked.iter().map(Bytes::len).sum()
+}
+
+/// Whether an unclaimed session would park this.
+fn waits(signal: &Signal, policy: &Policy) -> bool {
+    let event = matches!(signal.source, Source::Webhook { .. });
+    let known = !matches!(signal.news, News::Unknown { .. });
+    event && known && policy.unknown_session == UnknownSession::Park
+}
+
+fn set_aside(why: DeadLetter) -> Outcome {
     Outcome { fate: Fate::SetAside(why), outputs: vec![] }
 }
 

@@ -31,6 +31,10 @@ impl Section {
         self.count += 1;
     }
 
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
     /// Pushes a record whose value `write` puts together.
     pub fn push_with(
         &mut self,

@@ -56,7 +56,6 @@ impl Site {
     }
 
     /// Waits until the process is ready; false where it died before.
-    #[expect(clippy::disallowed_methods, reason = "tests wait for processes")]
     pub fn ready(&self, child: &mut Child) -> bool {
         let since = Instant::now();
         loop {

@@ -112,7 +112,7 @@ fn story(dice: &mut Dice, sender: u64, attempt: u64) -> Vec<Waiting> {
             let body = Event { amount: &amount, ..Event::new(&event, kind, &session) }.body();
             Waiting {
                 attempt: session.clone(),
-                event: event.clone(),
+                event,
                 body,
                 completes: kind == COMPLETED,
                 amount: amount.clone(),

@@ -177,3 +177,24 @@ async fn a_failed_sync_stops_the_journal_and_a_start_keeps_what_the_disk_really_
         assert!(bytes == [1, 2, 3, 5] || bytes == [1, 2, 5], "seed {seed}: {bytes:?}");
     }
 }
+
+/// A start copies the last segment; the copy must be on the disk before it takes the place.
+#[actix::test]
+async fn a_start_that_is_cut_off_before_it_writes_anything_has_lost_nothing() {
+    for seed in 0..12 {
+        let disk = LossyDisk::default();
+        let folder = Path::new("/journal");
+        let opened = try_open(Arc::new(disk.clone()), folder, options(1)).unwrap();
+        opened.append(&[filled(1, 700), filled(2, 5_000)]).await;
+        opened.close().await;
+        for life in 0..3 {
+            let opened = try_open(Arc::new(disk.clone()), folder, options(1)).unwrap();
+            disk.cut(&mut Dice(seed * 10 + life));
+            disk.revive();
+            opened.close().await;
+        }
+        let ledger = Ledger::read(Arc::new(disk), folder);
+        let bytes: Vec<u8> = ledger.signals.iter().map(|(_, s)| s.value[0]).collect();
+        assert_eq!(bytes, [1, 2], "seed {seed}");
+    }
+}

@@ -166,7 +166,6 @@ impl World {
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[expect(clippy::disallowed_methods, reason = "tests wait for threads")]
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
     while !holds() {

@@ -32,17 +32,21 @@ impl LogError {
     }
 }
 
+fn is_no_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// For the steps that may be tried again when there is room: making a file, and writing what has
 /// not been synced. A sync that fails never is one of them, whatever reason it gives.
 fn perhaps_no_room<'a>(
     doing: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> LogError + 'a {
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            LogError::NoRoom { path: path.to_owned(), source }
+    move |source| {
+        if is_no_room(&source) {
+            return LogError::NoRoom { path: path.to_owned(), source };
         }
-        _another => failed(doing, path)(source),
+        failed(doing, path)(source)
     }
 }
 

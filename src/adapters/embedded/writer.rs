@@ -68,12 +68,15 @@ pub struct Writer<C> {
     pub snapshot_at: u64,
 }
 
+/// What was asked for, and whom to tell.
+type Asked<T, E, A> = Vec<(oneshot::Sender<Result<T, E>>, A)>;
+
 /// What is told when the group is durable.
 #[derive(Default)]
 struct Group {
-    appends: Vec<(oneshot::Sender<Result<Vec<Position>, AppendError>>, Vec<Position>)>,
-    commits: Vec<(oneshot::Sender<Result<u64, CommitError>>, Commit)>,
-    takeovers: Vec<(oneshot::Sender<Result<Takeover, JournalError>>, Takeover)>,
+    appends: Asked<Vec<Position>, AppendError, Vec<Position>>,
+    commits: Asked<u64, CommitError, Commit>,
+    takeovers: Asked<Takeover, JournalError, Takeover>,
     /// Signals by partition, as they are stored and as they are fetched.
     signals: Vec<PartitionSignals>,
     trailers: Vec<(u32, Trailer)>,
