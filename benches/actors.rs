@@ -63,7 +63,7 @@ fn layers(criterion: &mut Criterion) {
         bencher.iter(|| {
             for (name, task) in names.iter().zip(&tasks) {
                 let resident = plain.get_mut(name).expect("a resident");
-                let tasks = vec![task.clone()];
+                let tasks = [task.clone()];
                 let outcomes =
                     tasks.iter().map(|task| resident.decide(task, &policy)).collect::<Vec<_>>();
                 let mut state = Vec::with_capacity(1024);

@@ -18,6 +18,12 @@
 //!
 //! Start reading at [`attempt::Attempt::step`].
 
+// A new variant must be decided everywhere; an error must be handled or explained.
+#![cfg_attr(
+    not(test),
+    warn(clippy::wildcard_enum_match_arm, clippy::unwrap_used, clippy::print_stdout)
+)]
+
 pub mod actors;
 pub mod adapters;
 pub mod attempt;

@@ -26,9 +26,15 @@ pub enum EngineError {
 
 type Ended = Result<(), EngineError>;
 
+struct RunningLane {
+    lane: u32,
+    arbiter: Arbiter,
+    ended: oneshot::Receiver<Result<(), DriverError>>,
+}
+
 /// Running lanes.
 pub struct Engine {
-    lanes: Vec<(u32, Arbiter, oneshot::Receiver<Result<(), DriverError>>)>,
+    lanes: Vec<RunningLane>,
     drain: watch::Sender<bool>,
 }
 
@@ -83,12 +89,12 @@ impl Engine {
             if !spawned {
                 return Err(EngineError::Panicked { lane });
             }
-            engine.lanes.push((lane, arbiter, ended));
+            engine.lanes.push(RunningLane { lane, arbiter, ended });
             ready.push(taken);
         }
         for (index, taken) in ready.into_iter().enumerate() {
             if taken.await.is_err() {
-                let (lane, _, ended) = engine.lanes.swap_remove(index);
+                let RunningLane { lane, ended, .. } = engine.lanes.swap_remove(index);
                 return Err(ended_as(lane, ended.await)
                     .err()
                     .unwrap_or(EngineError::Panicked { lane }));
@@ -99,13 +105,12 @@ impl Engine {
 
     /// Resolves when a lane has ended without being asked to.
     pub async fn broken(&mut self) -> EngineError {
-        let ends = self.lanes.iter_mut().map(|(lane, _, ended)| {
-            let lane = *lane;
+        let ends = self.lanes.iter_mut().map(|running| {
+            let (lane, ended) = (running.lane, &mut running.ended);
             Box::pin(async move { ended_as(lane, ended.await) })
         });
         let (ended, index, _rest) = futures_util::future::select_all(ends).await;
-        let lane = self.lanes[index].0;
-        self.lanes.swap_remove(index);
+        let lane = self.lanes.swap_remove(index).lane;
         ended.err().unwrap_or(EngineError::Panicked { lane })
     }
 
@@ -113,7 +118,7 @@ impl Engine {
     pub async fn drain(self) -> Ended {
         self.drain.send_replace(true);
         let mut ended = Ok(());
-        for (lane, arbiter, end) in self.lanes {
+        for RunningLane { lane, arbiter, ended: end } in self.lanes {
             ended = ended.and(ended_as(lane, end.await));
             arbiter.stop();
         }

@@ -231,10 +231,8 @@ impl Attempt {
         let mut effects = vec![];
         let (from, to) = (self.named(), next.state.name());
         if from != Some(to) {
-            let review = match &next.state {
-                State::Review { cause, .. } => Some(*cause),
-                _not_in_review => None,
-            };
+            let review =
+                if let State::Review { cause, .. } = &next.state { Some(*cause) } else { None };
             effects.push(Effect::Moved(next.moved(signal, verdict, from, review)));
             if to == StateName::Fulfilled {
                 effects.push(Effect::Fulfill(Box::new(next.fulfillment(signal, &self.state))));
@@ -320,9 +318,10 @@ impl Attempt {
 
     fn fulfillment(&self, signal: &Signal, before: &State) -> Fulfillment {
         // An operator fulfills what the completion under review said.
-        let said = match before {
-            State::Review { completion, .. } => &completion.terms,
-            _by_itself => &signal.facts.terms,
+        let said = if let State::Review { completion, .. } = before {
+            &completion.terms
+        } else {
+            &signal.facts.terms
         };
         let ours = &self.terms;
         let terms = Terms {
@@ -333,9 +332,10 @@ impl Attempt {
             target_token: said.target_token.clone().or_else(|| ours.target_token.clone()),
             target_network: said.target_network.clone().or_else(|| ours.target_network.clone()),
         };
-        let transaction = match &self.state {
-            State::Fulfilled { transaction, .. } => transaction.clone(),
-            _never => None,
+        let transaction = if let State::Fulfilled { transaction, .. } = &self.state {
+            transaction.clone()
+        } else {
+            None
         };
         Fulfillment {
             attempt: self.id.clone(),

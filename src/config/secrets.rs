@@ -134,6 +134,7 @@ impl Resolver<'_> {
         let refuse = |why: &str, fix: &str| {
             Problem::error(key, format!("the file {name}, which should hold `{key}`, {why}"), fix)
         };
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of the system are many")]
         let unreadable = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => refuse(
                 "does not exist",

@@ -164,9 +164,10 @@ fn bad_name(key: &str, path: &str) -> Option<Problem> {
 }
 
 fn wrong_kind(path: &str, value: &Value, schema: &Schema) -> Problem {
-    let wanted = match &schema["type"] {
-        Schema::String(kind) => kind_word(kind),
-        _several => "a text, a whole number, or true or false",
+    let wanted = if let Schema::String(kind) = &schema["type"] {
+        kind_word(kind)
+    } else {
+        "a text, a whole number, or true or false"
     };
     let example = match schema.get("format").and_then(Schema::as_str) {
         Some("size") => "write a number with its unit, such as \"256KiB\"".to_owned(),

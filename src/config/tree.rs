@@ -120,10 +120,7 @@ pub(super) fn put(table: &mut Table, path: &[String], node: Node) -> bool {
         key: origin.clone(),
         node: Node { value: Value::Table(Table::new()), origin },
     });
-    match &mut entry.node.value {
-        Value::Table(inner) => put(inner, below, node),
-        _no_table => false,
-    }
+    if let Value::Table(inner) = &mut entry.node.value { put(inner, below, node) } else { false }
 }
 
 /// The places of all keys and values, by path; a value's place goes before its key's.

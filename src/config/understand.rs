@@ -136,9 +136,8 @@ impl Reader {
                 "write them as \"one:9092,two:9092\"",
             ));
         }
-        let text = |value: serde_json::Value| match value {
-            serde_json::Value::String(text) => text,
-            other => other.to_string(),
+        let text = |value: serde_json::Value| {
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
         };
         let properties = form.properties.into_iter();
         Kafka {

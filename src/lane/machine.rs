@@ -26,8 +26,11 @@ pub struct Limits {
     /// Least time between two commits while little waits, so that an idle lane does not spend its
     /// disk on single signals. A full batch never waits for it.
     pub commit_floor_ms: i64,
-    /// Least time between two applies to the view: what changes again meanwhile is written once.
+    /// Least time between two applies to the view while the lane is busy: what changes again
+    /// meanwhile is written once. A lane with little to do shows it at once.
     pub apply_floor_ms: i64,
+    /// Signals in a batch from which on a lane is called busy.
+    pub busy_signals: usize,
     /// Committed states held until the view has them. Past this the lane waits for the view.
     pub dirty_bytes: usize,
     /// How long to wait before a commit for which there was no room is tried again.
@@ -42,6 +45,7 @@ impl Default for Limits {
             batch_claims: 24,
             commit_floor_ms: 1,
             apply_floor_ms: 50,
+            busy_signals: 32,
             dirty_bytes: 32 << 20,
             no_room_ms: 500,
         }
@@ -180,6 +184,8 @@ pub struct Lane {
     applying: bool,
     last_commit: Timestamp,
     last_apply: Timestamp,
+    /// Signals in the newest batch.
+    last_batch: usize,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -198,6 +204,7 @@ impl Lane {
             applying: false,
             last_commit: Timestamp(0),
             last_apply: Timestamp(0),
+            last_batch: 0,
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -302,7 +309,7 @@ impl Lane {
     /// When [`Self::next`] may have something without being told anything.
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let apply = (!self.applying && self.dirty.has_gathered())
-            .then(|| Timestamp(self.last_apply.0 + self.limits.apply_floor_ms));
+            .then(|| Timestamp(self.last_apply.0 + self.apply_floor_ms()));
         let work = match &self.phase {
             Phase::NoRoom { again, .. } => Some(*again),
             Phase::Deciding | Phase::Committing(_) => None,
@@ -341,6 +348,7 @@ impl Lane {
             count += 1;
         }
         self.inbox_bytes -= bytes;
+        self.last_batch = count;
         self.inbox.drain(..count).collect()
     }
 
@@ -427,9 +435,13 @@ impl Lane {
 
     fn may_apply(&self, now: Timestamp) -> bool {
         let due = self.draining
-            || now.since(self.last_apply) >= self.limits.apply_floor_ms
+            || now.since(self.last_apply) >= self.apply_floor_ms()
             || 2 * self.dirty.bytes() > self.limits.dirty_bytes;
         !self.applying && self.dirty.has_gathered() && due
+    }
+
+    fn apply_floor_ms(&self) -> i64 {
+        if self.last_batch >= self.limits.busy_signals { self.limits.apply_floor_ms } else { 0 }
     }
 
     fn apply(&mut self, now: Timestamp) -> Todo {

@@ -223,7 +223,7 @@ fn a_write_that_was_cut_short_is_a_note_and_no_damage() {
     let whole = fs::read(&segment).unwrap();
     let last = frames(folder.path()).pop().unwrap();
     let begin = last.header.lsn as usize;
-    let mut cut = whole.clone();
+    let mut cut = whole;
     cut[begin + 60..].fill(0);
     cut.resize(cut.len() + 4096, 0);
     fs::write(&segment, &cut).unwrap();

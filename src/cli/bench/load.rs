@@ -162,7 +162,7 @@ impl SplitMix {
     }
 
     fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     fn percent(&mut self, percent: u64) -> bool {
