@@ -14,7 +14,7 @@
 //!              └─ review ◀─┴──────────┴───────────┘
 //! ```
 //!
-//! Start reading at [`Attempt::step`], then [`transition`].
+//! Start reading at [`Attempt::step`], then `transition`.
 
 mod amount;
 mod effect;

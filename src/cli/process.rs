@@ -108,9 +108,10 @@ async fn serve(
     let api = bound("api", at, listen::api(at, plan.http, api_keys.clone(), api, metrics))?;
     let addresses = Addresses { public: public.at, api: api.at, ops: ops.at };
     let (public, api) = (Running::spawn(public), Running::spawn(api));
+    // Whoever waits for readiness reads the addresses next: they are written down first.
+    ready(addresses)?;
     readiness.send_replace(Readiness::Ready);
     tracing::info!(public = %addresses.public, api = %addresses.api, ops = %addresses.ops, "ready");
-    ready(addresses)?;
 
     let mut stopped = journal.stopped();
     let broken = loop {

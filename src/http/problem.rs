@@ -119,7 +119,7 @@ impl actix_web::ResponseError for Problem {
         self.status
     }
 
-    /// The request's id is put in where it is known, by [`super::frame`].
+    /// The request's id is put in where it is known, by `frame`.
     fn error_response(&self) -> HttpResponse {
         self.respond("")
     }

@@ -60,7 +60,7 @@ pub struct Keyring {
 pub const SECRETS_MAX: usize = 8;
 
 impl Keyring {
-    /// Keeps the first [`SECRETS_MAX`] secrets under their places.
+    /// Keeps the first `SECRETS_MAX` secrets under their places.
     pub fn new(secrets: impl IntoIterator<Item = (SecretIndex, WebhookSecret)>) -> Self {
         Self { secrets: secrets.into_iter().take(SECRETS_MAX).collect() }
     }

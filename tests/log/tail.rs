@@ -37,6 +37,11 @@ async fn a_tail_torn_at_any_byte_is_cut_and_everything_before_it_survives() {
     for torn in starts[2]..starts[3] {
         // The file may end there, or go on with the zeros that were preallocated.
         for zeros in [0, 600] {
+            // A frame may end in zeros of its own: then nothing is missing.
+            let missing = &bytes[torn as usize..starts[3] as usize];
+            if missing.len() <= zeros && missing.iter().all(|byte| *byte == 0) {
+                continue;
+            }
             let mut bytes = bytes[..torn as usize].to_vec();
             bytes.resize(bytes.len() + zeros, 0);
             let folder = copy_with(&bytes);
