@@ -14,8 +14,8 @@ use crate::ports::{
 use crate::telemetry::Metrics;
 use crate::wire::prove::Said;
 use bytes::Bytes;
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -47,7 +47,7 @@ pub enum DriverError {
 #[derive(Debug, thiserror::Error)]
 #[error("the stored state under {key} cannot be read")]
 pub struct Unreadable {
-    pub key: Arc<str>,
+    pub key: SmolStr,
 }
 
 /// How long an apply that failed waits before it is tried again.
@@ -283,7 +283,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     }
 
     async fn wake(&mut self, group: &Group, stored: Option<Bytes>) -> Result<(), DriverError> {
-        let unreadable = || Unreadable { key: Arc::clone(&group.key) };
+        let unreadable = || Unreadable { key: group.key.clone() };
         let resident = match &stored {
             Some(stored) => Resident::decode(&group.address, stored).map_err(|_| unreadable())?,
             None => Resident::unseen(&group.address).ok_or_else(unreadable)?,
@@ -309,7 +309,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 held.get(key)
                     .cloned()
                     .or(shown)
-                    .ok_or_else(|| Unreadable { key: Arc::from(key.as_str()) }.into())
+                    .ok_or_else(|| Unreadable { key: SmolStr::new(key) }.into())
             })
             .collect()
     }
@@ -346,6 +346,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 /// Signals asked for at a time: a batch.
 const FETCH_MAX: usize = 1_000;
 
-fn key_bytes(key: &Arc<str>) -> Bytes {
+fn key_bytes(key: &SmolStr) -> Bytes {
     Bytes::copy_from_slice(key.as_bytes())
 }

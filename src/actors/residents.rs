@@ -8,8 +8,8 @@ use crate::lane::batch::Group;
 use crate::lane::resident::Resident;
 use actix::{Actor, Addr};
 use hashbrown::HashMap;
+use smol_str::SmolStr;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What an actor costs beside its state: itself, its mailbox, its place here. Measured.
@@ -24,9 +24,9 @@ struct Live {
 }
 
 pub struct Residents {
-    live: HashMap<Arc<str>, Live>,
+    live: HashMap<SmolStr, Live>,
     /// Touches in order, newest last; an entry that is not its key's newest is passed over.
-    order: VecDeque<(u64, Arc<str>)>,
+    order: VecDeque<(u64, SmolStr)>,
     clock: u64,
     weight: usize,
     budget: usize,
@@ -51,12 +51,12 @@ impl Residents {
     }
 
     /// Brings a resident to life, stored as so many bytes.
-    pub fn activate(&mut self, key: &Arc<str>, resident: Resident, stored: usize) {
+    pub fn activate(&mut self, key: &SmolStr, resident: Resident, stored: usize) {
         let weight = weigh(stored);
         let addr = AttemptActor::new(resident, self.core).start();
         self.weight += weight;
         let live = Live { addr, weight, touched: self.clock };
-        if let Some(before) = self.live.insert(Arc::clone(key), live) {
+        if let Some(before) = self.live.insert(key.clone(), live) {
             self.weight -= before.weight;
         }
     }
@@ -79,7 +79,7 @@ impl Residents {
             };
             if let Some(live) = self.live.get_mut(&group.key) {
                 live.touched = self.clock;
-                self.order.push_back((self.clock, Arc::clone(&group.key)));
+                self.order.push_back((self.clock, group.key.clone()));
                 // A mailbox that is full or closed drops the message, and the reply in it says so.
                 let _dropped = live.addr.try_send(decide);
             }

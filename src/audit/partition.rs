@@ -208,7 +208,7 @@ impl Partition {
     fn decide(&self, batch: &Batch, owner: &Owner) -> Option<Vec<Decided>> {
         let mut decided = Vec::with_capacity(batch.groups.len());
         for group in &batch.groups {
-            let mut resident = match self.states.get(group.key.as_ref()) {
+            let mut resident = match self.states.get(group.key.as_str()) {
                 Some(stored) => Resident::decode(&group.address, stored).ok()?,
                 None if self.whole => Resident::unseen(&group.address)?,
                 None => return None,

@@ -203,7 +203,7 @@ impl<V: View, F> Api<V, F> {
             Address::Session(session) => session_key(session),
             Address::Nobody => return Ok(None),
         };
-        let key = Bytes::from(key);
+        let key = Bytes::copy_from_slice(key.as_bytes());
         let looked = self.view.look_up(partition, vec![key.clone()]).await;
         let looked = looked.map_err(|_| view_unavailable())?;
         match looked.values.into_iter().next().flatten() {

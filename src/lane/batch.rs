@@ -10,7 +10,7 @@ use crate::wire::prove::{Address, Proven, Said, Trust};
 use crate::wire::signal::{Arrival, Form, Hop, HopTo, SignalRecord};
 use bytes::Bytes;
 use hashbrown::HashMap;
-use std::sync::Arc;
+use smol_str::SmolStr;
 
 /// Records decided together, in the order in which they were fetched.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub enum Goes {
 #[derive(Clone, Debug)]
 pub struct Group {
     pub address: Address,
-    pub key: Arc<str>,
+    pub key: SmolStr,
     pub partition: u32,
     pub tasks: Vec<Task>,
 }
@@ -83,7 +83,7 @@ impl Batch {
         record: &SignalRecord,
         proven: Proven,
         partitions: u32,
-        by_key: &mut HashMap<Arc<str>, usize>,
+        by_key: &mut HashMap<SmolStr, usize>,
     ) -> Goes {
         match &proven.said {
             Said::Refused(why) => return Goes::Aside(*why),
@@ -110,13 +110,13 @@ impl Batch {
         address: Address,
         partition: u32,
         task: Task,
-        by_key: &mut HashMap<Arc<str>, usize>,
+        by_key: &mut HashMap<SmolStr, usize>,
     ) -> Goes {
         let Some(key) = Resident::key(&address) else {
             return Goes::Aside(DeadLetter::Unaddressed);
         };
-        let key: Arc<str> = Arc::from(key);
-        let group = *by_key.entry(Arc::clone(&key)).or_insert_with(|| {
+
+        let group = *by_key.entry(key.clone()).or_insert_with(|| {
             self.groups.push(Group { address, key, partition, tasks: vec![] });
             self.groups.len() - 1
         });

@@ -3,15 +3,15 @@
 
 use bytes::Bytes;
 use hashbrown::HashMap;
-use std::sync::Arc;
+use smol_str::SmolStr;
 
 /// Newest committed state per key, in two generations: gathered since the last apply began, and
 /// being applied now. Writing behind in generations coalesces: however often a state changed in
 /// between, the view sees only the newest.
 #[derive(Debug, Default)]
 pub struct Dirty {
-    gathered: HashMap<Arc<str>, Entry>,
-    applying: HashMap<Arc<str>, Entry>,
+    gathered: HashMap<SmolStr, Entry>,
+    applying: HashMap<SmolStr, Entry>,
     bytes: usize,
     applying_bytes: usize,
 }
@@ -23,9 +23,9 @@ struct Entry {
 }
 
 impl Dirty {
-    pub fn put(&mut self, partition: u32, key: Arc<str>, state: Bytes) {
+    pub fn put(&mut self, partition: u32, key: SmolStr, state: Bytes) {
         self.bytes += weight(&key, &state);
-        let had = self.gathered.insert(Arc::clone(&key), Entry { partition, state });
+        let had = self.gathered.insert(key.clone(), Entry { partition, state });
         if let Some(had) = had {
             self.bytes -= weight(&key, &had.state);
         }
@@ -94,8 +94,8 @@ fn weight(key: &str, state: &Bytes) -> usize {
 mod tests {
     use super::*;
 
-    fn key(text: &str) -> Arc<str> {
-        Arc::from(text)
+    fn key(text: &str) -> SmolStr {
+        SmolStr::new(text)
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::wire::prove::Trust;
 use crate::wire::published;
 use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
 use bytes::Bytes;
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bounds of one lane.
@@ -153,7 +154,7 @@ struct Owned {
 #[derive(Debug)]
 struct Proposed {
     owned: BTreeMap<u32, Owned>,
-    states: Vec<(u32, std::sync::Arc<str>, Bytes)>,
+    states: Vec<(u32, SmolStr, Bytes)>,
     report: Report,
 }
 

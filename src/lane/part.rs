@@ -15,8 +15,8 @@ use crate::wire::signal::{Arrival, HopTo, SignalRecord};
 use crate::wire::trailer::{Counts, Mark, TRAILER_KEY, Trailer};
 use crate::wire::{Topic, published, state};
 use bytes::Bytes;
+use smol_str::SmolStr;
 use std::ops::Range;
-use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What stays the same over all records of a batch.
@@ -109,7 +109,7 @@ struct PartWriter {
     dead_letters: Section,
     attempts: Section,
     /// Where each state stands within `attempts`.
-    states: Vec<(Arc<str>, Range<usize>)>,
+    states: Vec<(SmolStr, Range<usize>)>,
     forwards: Vec<Append>,
     alarms: Vec<Alarm>,
     set_aside: Vec<DeadLetter>,
@@ -120,7 +120,7 @@ struct PartWriter {
 #[derive(Debug)]
 pub struct Written {
     pub runs: Vec<Run>,
-    pub states: Vec<(Arc<str>, Bytes)>,
+    pub states: Vec<(SmolStr, Bytes)>,
     pub trailer: Trailer,
     pub forwards: Vec<Append>,
     pub alarms: Vec<Alarm>,
@@ -162,7 +162,7 @@ impl PartWriter {
         }
         for (group, decided) in batch.groups.iter().zip(decided) {
             if group.partition == partition {
-                self.state(scene.at, Arc::clone(&group.key), &decided.state);
+                self.state(scene.at, group.key.clone(), &decided.state);
             }
         }
     }
@@ -234,7 +234,7 @@ impl PartWriter {
             (Fate::Parked { slot }, _) => {
                 counts.parked_in += 1;
                 if let Some(session) = session_of(group) {
-                    let key = Arc::from(state::parked_key(session, *slot));
+                    let key = SmolStr::from(state::parked_key(session, *slot));
                     self.state(scene.at, key, &item.record.encoded());
                 }
             }
@@ -328,7 +328,7 @@ impl PartWriter {
         });
     }
 
-    fn state(&mut self, at: Timestamp, key: Arc<str>, value: &[u8]) {
+    fn state(&mut self, at: Timestamp, key: SmolStr, value: &[u8]) {
         self.attempts.push(Record { key: key.as_bytes(), id: b"", at, value });
         let end = self.attempts.bytes().len();
         self.states.push((key, end - value.len()..end));

@@ -10,6 +10,7 @@ use crate::wire::prove::{Address, Said};
 use crate::wire::signal::SignalRecord;
 use crate::wire::{WireError, state};
 use bytes::Bytes;
+use smol_str::SmolStr;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resident {
@@ -52,7 +53,7 @@ pub enum Output {
 
 impl Resident {
     /// The key under which the resident at `address` is stored.
-    pub fn key(address: &Address) -> Option<String> {
+    pub fn key(address: &Address) -> Option<SmolStr> {
         match address {
             Address::Attempt(id) => Some(state::attempt_key(id)),
             Address::Session(id) => Some(state::session_key(id)),

@@ -4,18 +4,19 @@ use super::codec::WireError;
 use super::state_v1::{AttemptV1, HomeV1};
 use crate::attempt::{Attempt, AttemptId, Home, SessionId};
 use serde::Serialize;
+use smol_str::{SmolStr, format_smolstr};
 
 /// The first byte of a stored state.
 const VERSION: u8 = 1;
 
 /// The key of an attempt whose id we minted.
-pub fn attempt_key(id: &AttemptId) -> String {
-    format!("a/{id}")
+pub fn attempt_key(id: &AttemptId) -> SmolStr {
+    format_smolstr!("a/{id}")
 }
 
 /// The key of a session's home, and of the attempt where it was adopted.
-pub fn session_key(session: &SessionId) -> String {
-    format!("s/{session}")
+pub fn session_key(session: &SessionId) -> SmolStr {
+    format_smolstr!("s/{session}")
 }
 
 /// The key of the parked body in `slot`.

@@ -15,6 +15,10 @@ const APPLIES_MAX: usize = 64;
 /// Memory for the view's read cache. Hot attempts live with their actors; this serves the rest.
 const CACHE_BYTES: u64 = 32 << 20;
 
+/// Threads that flush and compact. One is enough for the states of a two-core machine, and leaves
+/// the other core to the lanes.
+const WORKERS: usize = 1;
+
 /// Memory for writes that are not in a table yet.
 const WRITE_BUFFER_BYTES: u64 = 16 << 20;
 
@@ -40,26 +44,51 @@ impl FjallView {
     /// Opens the view of a data folder. One that cannot be opened is thrown away: it is a
     /// projection, and the journal makes it anew.
     pub fn open(folder: &Path) -> Result<Self, ViewError> {
-        let tables = match Tables::open(folder) {
+        let (opened_to, opened) = std::sync::mpsc::channel();
+        let (work, waiting) = mpsc::channel(APPLIES_MAX);
+        let folder = folder.to_owned();
+        std::thread::Builder::new()
+            .name("view".to_owned())
+            .spawn(move || {
+                give_way();
+                match Self::open_tables(&folder) {
+                    Ok(tables) => {
+                        let _nobody = opened_to.send(Ok(tables.clone()));
+                        write_behind(&tables, waiting);
+                    }
+                    Err(error) => {
+                        let _nobody = opened_to.send(Err(error));
+                    }
+                }
+            })
+            .map_err(unavailable)?;
+        let tables = opened.recv().map_err(unavailable)??;
+        Ok(Self { tables, work })
+    }
+
+    fn open_tables(folder: &Path) -> Result<Tables, ViewError> {
+        Ok(match Tables::open(folder) {
             Ok(tables) => tables,
             Err(error) => {
                 tracing::warn!(%error, "the view cannot be opened and is made anew from the journal");
                 std::fs::remove_dir_all(folder).map_err(unavailable)?;
                 Tables::open(folder).map_err(unavailable)?
             }
-        };
-        let (work, waiting) = mpsc::channel(APPLIES_MAX);
-        let writing = tables.clone();
-        std::thread::Builder::new()
-            .name("view".to_owned())
-            .spawn(move || write_behind(&writing, waiting))
-            .map_err(unavailable)?;
-        Ok(Self { tables, work })
+        })
     }
 
     /// Makes everything applied so far durable: a start after this has less to replay.
     pub fn persist(&self) -> Result<(), ViewError> {
         self.tables.database.persist(PersistMode::SyncAll).map_err(unavailable)
+    }
+}
+
+/// Lowers the priority of the calling thread, and so of the threads that the store starts from it:
+/// compacting what nobody waits for must not delay an acknowledgement.
+fn give_way() {
+    const NICE: i32 = 10;
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "the view's threads keep their priority");
     }
 }
 
@@ -74,7 +103,8 @@ fn write_behind(tables: &Tables, mut waiting: mpsc::Receiver<Work>) {
 
 impl Tables {
     fn open(folder: &Path) -> Result<Self, fjall::Error> {
-        let database = Database::builder(folder).cache_size(CACHE_BYTES).open()?;
+        let database =
+            Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(WORKERS).open()?;
         let states = database.keyspace("states", || {
             KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES)
         })?;
