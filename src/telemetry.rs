@@ -229,12 +229,13 @@ impl Metrics {
     /// Counts what a commit made true.
     pub fn committed(&self, report: &Report) {
         self.grew(&report.grown);
-        for alarm in &report.alarms {
+        for (alarm, key) in &report.alarms {
             self.alarms.with_label_values(&[alarm.word()]).inc();
-            tracing::warn!(alarm = alarm.word(), "a signal needs a person's attention");
+            tracing::warn!(alarm = alarm.word(), %key, "a signal needs a person's attention");
         }
-        for why in &report.set_aside {
+        for (why, position) in &report.set_aside {
             self.dead_letters.with_label_values(&[why.word()]).inc();
+            tracing::warn!(reason = why.word(), %position, "a signal was set aside");
         }
         self.reads_wanted.inc_by(report.reads.len() as u64);
     }

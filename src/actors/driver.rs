@@ -150,7 +150,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 }
                 // What the view has said meanwhile makes room; nobody else would tell the lane.
                 if let Ok(answer) = applied_from.try_recv() {
-                    self.applied(answer, &applying);
+                    self.applied(answer, &applying)?;
                 }
             }
             self.show();
@@ -158,7 +158,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wait = Duration::from_millis(wake.unwrap_or(u64::from(u32::MAX)));
             tokio::select! {
                 biased;
-                Some(answer) = applied_from.recv() => self.applied(answer, &applying),
+                Some(answer) = applied_from.recv() => self.applied(answer, &applying)?,
                 fetched = self.intake.fetch(FETCH_MAX), if self.lane.wants_more() => {
                     if fetched.is_empty() {
                         self.lane.told(Told::JournalClosed, self.clock.now());
@@ -177,9 +177,15 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
-    fn applied(&mut self, answer: Result<(), ViewError>, applying: &[(u32, ViewPosition)]) {
+    fn applied(
+        &mut self,
+        answer: Result<(), ViewError>,
+        applying: &[(u32, ViewPosition)],
+    ) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
+            // Somebody newer owns it: that does not heal.
+            Err(fenced @ ViewError::Fenced { .. }) => return Err(fenced.into()),
             Ok(()) => {
                 self.applied.extend(applying.iter().copied());
                 self.lane.told(Told::Applied, now);
@@ -189,6 +195,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 self.lane.told(Told::NotApplied, now);
             }
         }
+        Ok(())
     }
 
     /// Writes behind, while the lane goes on.

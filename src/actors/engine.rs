@@ -1,6 +1,7 @@
 //! The lanes over a journal and a view: each on a thread of its own, each with a set of partitions.
 
 use super::driver::{Driver, DriverError, DriverOptions};
+use super::takeover::TakeoverError;
 use crate::lane::machine::Rules;
 use crate::ports::{Clock, Journal, View};
 use crate::telemetry::Metrics;
@@ -22,6 +23,14 @@ pub enum EngineError {
     Lane { lane: u32, source: DriverError },
     #[error("lane {lane} panicked; what it held may be wrong, and a start reads it anew")]
     Panicked { lane: u32 },
+}
+
+impl EngineError {
+    /// Whether it is the view that has more than the journal, which no restart mends.
+    pub fn is_a_view_ahead(&self) -> bool {
+        let Self::Lane { source, .. } = self else { return false };
+        matches!(source, DriverError::Takeover(TakeoverError::ViewAhead { .. }))
+    }
 }
 
 type Ended = Result<(), EngineError>;

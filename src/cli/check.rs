@@ -1,6 +1,7 @@
 //! `tidegate check`: everything that is wrong with a configuration, before anything starts.
 
-use super::{Output, exit};
+use super::{Output, exit, logging};
+use crate::attempt::{GateClient, UnknownSession};
 use crate::config::{self, Config, Document, Engine, Finding, Level, Problem, Purpose, Where};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -51,15 +52,34 @@ pub fn run(
     Ok(if findings.iter().any(Finding::is_error) { exit::CONFIG } else { exit::OK })
 }
 
-fn not_built_yet(config: &Config) -> Vec<Problem> {
-    match config.engine {
-        Engine::Embedded => vec![],
-        Engine::Cluster => vec![Problem::error(
-            "engine",
-            "engine = \"cluster\" is not available in this build yet",
-            "use engine = \"embedded\"",
-        )],
+/// What a configuration asks for that this build cannot do. Taking it in silence would be worse:
+/// with a gate key, completions would wait for a reading that nobody makes.
+pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
+    let mut problems = vec![];
+    let mut missing = |asked: bool, key: &'static str, what: &str, fix: &str| {
+        if asked {
+            let message = format!("{what} is not available in this build yet");
+            problems.push(Problem::error(key, message, fix.to_owned()));
+        }
+    };
+    let cluster = config.engine == Engine::Cluster;
+    missing(cluster, "engine", "engine = \"cluster\"", "use engine = \"embedded\"");
+    let gate = config.policy.gate == GateClient::Present;
+    missing(gate, "gate.key", "asking 0Gate", "leave `gate.key` out");
+    let parks = config.policy.unknown_session == UnknownSession::Park;
+    missing(
+        parks && !gate,
+        "policy.unknown_session",
+        "attaching a parked session",
+        "use unknown_session = \"adopt\"",
+    );
+    let forgets = config.embedded.retention.is_some();
+    missing(forgets, "embedded.retention", "forgetting", "leave it out: all is kept");
+    if let Err(error) = logging::filter(&config.log) {
+        let fix = "write it as RUST_LOG is written, such as \"info,tidegate=debug\"";
+        problems.push(Problem::error("log.filter", error, fix));
     }
+    problems
 }
 
 fn text(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use super::embedded::StartError;
 use super::exit;
+use super::keys::KeysError;
 use crate::actors::EngineError;
 use crate::config::ConfigErrors;
 use crate::ports::JournalError;
@@ -110,7 +111,27 @@ impl From<JournalError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let fix = "everything that was acknowledged is in the journal; start again";
+        let fix = if error.is_a_view_ahead() {
+            "if the journal was restored from a backup, remove the folder `view`: it is made anew; \
+             otherwise restore the whole folder"
+        } else {
+            "everything that was acknowledged is in the journal; start again"
+        };
         Self::new(exit::INTERNAL, format!("the engine has stopped: {error}"), fix)
+    }
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        let (code, fix) = match &error {
+            // These say themselves what to do.
+            KeysError::Missing { .. } | KeysError::Open { .. } => (exit::CONFIG, ""),
+            KeysError::NoKey { .. } | KeysError::Unusable(_) => {
+                (exit::CONFIG, "`openssl rand -hex 32` makes a good key, for a new folder")
+            }
+            KeysError::File { .. } => (exit::IO, "see that the file may be read and written"),
+            KeysError::NoRandom(_) => (exit::INTERNAL, ""),
+        };
+        Self::new(code, error.to_string(), fix)
     }
 }

@@ -8,13 +8,18 @@ use tracing_subscriber::EnvFilter;
 /// Libraries that tell their every step, unless somebody names them in a filter.
 const QUIET: &str = "actix_server=warn,fjall=warn,lsm_tree=warn";
 
+/// The filter that a process would log by.
+pub(super) fn filter(log: &Log) -> Result<EnvFilter, String> {
+    let named = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = format!("{QUIET},{}", named.as_deref().unwrap_or(&log.filter));
+    EnvFilter::try_new(filter).map_err(|error| format!("the log filter cannot be read: {error}"))
+}
+
 /// `RUST_LOG` wins over what is configured: it is what someone looking for something sets.
 pub(super) fn start(log: &Log) -> Result<(), Failure> {
-    let filter = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
-    let filter = format!("{QUIET},{}", filter.as_deref().unwrap_or(&log.filter));
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
+    let filter = filter(log).map_err(|error| {
         let fix = "write it as RUST_LOG is written, such as `info` or `info,tidegate=debug`";
-        Failure::new(exit::CONFIG, format!("the log filter cannot be read: {error}"), fix)
+        Failure::new(exit::CONFIG, error, fix)
     })?;
     let pretty = match log.format {
         LogFormat::Auto => io::stderr().is_terminal(),

@@ -1,9 +1,10 @@
 //! `tidegate serve` and `tidegate dev`: what is configured, and the process that comes of it.
 
+use super::check::not_built_yet;
 use super::process::{self, Addresses, Open, Plan};
 use super::{Failure, embedded::EmbeddedOptions, exit, kept, keys, logging};
 use crate::attempt::EndpointName;
-use crate::config::{Config, Document, Engine, KeptSecret, Loaded, Problem, Purpose, Secrets};
+use crate::config::{Config, Document, KeptSecret, Loaded, Purpose, Secrets};
 use crate::http::door::Endpoints;
 use crate::webhook::{Keyring, SecretIndex, WebhookSecret};
 use crate::wire::prove::Trust;
@@ -163,13 +164,8 @@ Ctrl-C ends it; the next start goes on where this one was.",
 fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Failure> {
     let document = Document::open(file, crate::config::environment())?;
     let loaded = Loaded::read(&document, purpose)?;
-    if loaded.config.engine == Engine::Cluster {
-        let finding = loaded.point(Problem::error(
-            "engine",
-            "engine = \"cluster\" is not available in this build yet",
-            "use engine = \"embedded\"",
-        ));
-        return Err(Failure::new(exit::CONFIG, finding, ""));
+    if let Some(problem) = not_built_yet(&loaded.config).into_iter().next() {
+        return Err(Failure::new(exit::CONFIG, loaded.point(problem), ""));
     }
     let (secrets, remarks) = loaded.secrets(&document)?;
     for finding in loaded.warnings.iter().chain(&remarks) {
@@ -195,10 +191,7 @@ fn opened(secrets: Secrets) -> Open {
 
 fn plan(config: &Config, secrets: &Secrets, at: &ListenArgs, open: Open) -> Result<Plan, Failure> {
     let root = &config.data_dir;
-    let keys = keys::signing_keys(root, &secrets.signing_keys).map_err(|error| {
-        let fix = "`openssl rand -hex 32` makes a good key";
-        Failure::new(exit::CONFIG, error.to_string(), fix)
-    })?;
+    let keys = keys::signing_keys(root, &secrets.signing_keys)?;
     let instance = match &config.instance_id {
         Some(name) => name.clone(),
         None => {

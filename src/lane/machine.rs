@@ -4,7 +4,7 @@
 use super::batch::{Batch, Decided, is_claim, weight};
 use super::dirty::Dirty;
 use super::part::{self, Hand, Scene, Standing};
-use crate::attempt::{Alarm, DeadLetter, Mode, Policy, SessionId, Timestamp};
+use crate::attempt::{Alarm, DeadLetter, Mode, Policy, Position, SessionId, Timestamp};
 use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
 use crate::wire::prove::Trust;
 use crate::wire::published;
@@ -45,7 +45,7 @@ impl Default for Limits {
             batch_bytes: 1 << 20,
             batch_claims: 24,
             commit_floor_ms: 1,
-            apply_floor_ms: 50,
+            apply_floor_ms: 200,
             busy_signals: 32,
             dirty_bytes: 32 << 20,
             no_room_ms: 500,
@@ -136,8 +136,9 @@ pub enum Stop {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub grown: Counts,
-    pub alarms: Vec<Alarm>,
-    pub set_aside: Vec<DeadLetter>,
+    /// What needs a person, and the stored key that it is about.
+    pub alarms: Vec<(Alarm, SmolStr)>,
+    pub set_aside: Vec<(DeadLetter, Position)>,
     pub reads: Vec<SessionId>,
 }
 

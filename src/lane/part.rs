@@ -4,8 +4,8 @@
 use super::batch::{Batch, Decided, Goes, Group, Item, session_of};
 use super::resident::{Outcome, Output};
 use crate::attempt::{
-    Alarm, AttemptId, Claim, DeadLetter, Effect, Fate, SessionId, SignalId, Stale, Timestamp,
-    Verdict,
+    Alarm, AttemptId, Claim, DeadLetter, Effect, Fate, Position, SessionId, SignalId, Stale,
+    Timestamp, Verdict,
 };
 use crate::ports::{Append, Run};
 use crate::wire::own::{Own, What};
@@ -111,8 +111,8 @@ struct PartWriter {
     /// Where each state stands within `attempts`.
     states: Vec<(SmolStr, Range<usize>)>,
     forwards: Vec<Append>,
-    alarms: Vec<Alarm>,
-    set_aside: Vec<DeadLetter>,
+    alarms: Vec<(Alarm, SmolStr)>,
+    set_aside: Vec<(DeadLetter, Position)>,
     reads: Vec<SessionId>,
 }
 
@@ -123,8 +123,9 @@ pub struct Written {
     pub states: Vec<(SmolStr, Bytes)>,
     pub trailer: Trailer,
     pub forwards: Vec<Append>,
-    pub alarms: Vec<Alarm>,
-    pub set_aside: Vec<DeadLetter>,
+    /// What needs a person, and the stored key that it is about.
+    pub alarms: Vec<(Alarm, SmolStr)>,
+    pub set_aside: Vec<(DeadLetter, Position)>,
     /// Sessions to ask 0Gate about.
     pub reads: Vec<SessionId>,
 }
@@ -275,7 +276,7 @@ impl PartWriter {
                 }
             }
             Effect::Read { session } => self.reads.push(session.clone()),
-            Effect::Alarm(alarm) => self.alarms.push(*alarm),
+            Effect::Alarm(alarm) => self.alarms.push((*alarm, group.key.clone())),
             Effect::SetAside(_) => {}
         }
     }
@@ -321,7 +322,7 @@ impl PartWriter {
     /// The original bytes and the reason, for a person. The topic is restricted: these are bodies.
     fn aside(&mut self, scene: Scene<'_>, item: &Item, why: DeadLetter, counts: &mut Counts) {
         counts.dead_lettered += 1;
-        self.set_aside.push(why);
+        self.set_aside.push((why, item.position));
         let position = item.position.to_string();
         self.dead_letters.push_with(why.word().as_bytes(), position.as_bytes(), scene.at, |out| {
             item.record.encode(out)

@@ -94,7 +94,7 @@ fn asyncapi() -> Value {
             "title": "Tidegate outputs",
             "version": "1",
             "description": "What Tidegate tells the world. Read committed records only; act on a \
-                            fulfillment_id once. The key of a record is its attempt id.",
+                            fulfillment_id once. The key of a record is its attempt id. A feed line says the same as the headers: id, type, time.",
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": channels,
@@ -115,7 +115,6 @@ fn ce_headers(kind: &str) -> Value {
             "ce_source": { "const": SOURCE },
             "ce_time": { "type": "string", "format": "date-time" },
             "content-type": { "const": CONTENT_TYPE },
-            "traceparent": { "type": "string" },
         },
     })
 }

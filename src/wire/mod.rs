@@ -31,9 +31,6 @@ pub mod trailer;
 
 pub use codec::WireError;
 
-#[cfg(test)]
-mod tests;
-
 /// The topics, in a cluster under the configured prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -75,3 +72,6 @@ impl Topic {
         .find(|topic| *topic as u8 == code)
     }
 }
+
+#[cfg(test)]
+mod tests;

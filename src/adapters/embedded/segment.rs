@@ -128,6 +128,7 @@ impl Log {
             let file = create_segment(disk.as_ref(), &folder, 0, segment_bytes)?;
             return Ok(Self { disk, folder, segment_bytes, file, base: 0, end: 0, last_frame });
         };
+        refuse_gaps(disk.as_ref(), &folder, &bases)?;
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         // The whole segment is read, even where only its end is asked for: what is served from
         // here on must be known to be whole.
@@ -213,6 +214,30 @@ impl Log {
         self.base = self.end;
         Ok(())
     }
+}
+
+/// Every segment from the beginning must be there and reach to the next one. Only sizes are looked
+/// at: that older bytes are still the same is the audit's to say.
+fn refuse_gaps(disk: &dyn Disk, folder: &Path, bases: &[u64]) -> Result<(), LogError> {
+    if let Some(&first) = bases.first()
+        && first != 0
+    {
+        let path = segment_path(folder, first);
+        let what = "the log does not begin at its beginning: older segments are gone";
+        return Err(LogError::Damaged { path, at: 0, what });
+    }
+    for pair in bases.windows(2) {
+        let path = segment_path(folder, pair[0]);
+        let length = disk
+            .open(&path)
+            .and_then(|file| file.length())
+            .map_err(failed("cannot look at", &path))?;
+        if pair[0] + length < pair[1] {
+            let what = "it ends before the next segment begins";
+            return Err(LogError::Damaged { path, at: length, what });
+        }
+    }
+    Ok(())
 }
 
 fn create_segment(

@@ -19,6 +19,10 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// the other core to the lanes.
 const WORKERS: usize = 1;
 
+/// Memory for writes of all tables together: past this a write waits for the flush, and the lanes
+/// in their turn for it.
+const WRITE_BUFFERS_BYTES: u64 = 48 << 20;
+
 /// Memory for writes that are not in a table yet.
 const WRITE_BUFFER_BYTES: u64 = 16 << 20;
 
@@ -103,8 +107,11 @@ fn write_behind(tables: &Tables, mut waiting: mpsc::Receiver<Work>) {
 
 impl Tables {
     fn open(folder: &Path) -> Result<Self, fjall::Error> {
-        let database =
-            Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(WORKERS).open()?;
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .worker_threads(WORKERS)
+            .max_write_buffer_size(Some(WRITE_BUFFERS_BYTES))
+            .open()?;
         let states = database.keyspace("states", || {
             KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES)
         })?;

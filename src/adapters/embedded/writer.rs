@@ -336,7 +336,12 @@ impl<C: Clock> Writer<C> {
         match snapshot(&self.tails, &self.log).save(self.disk.as_ref(), &self.folder) {
             Ok(()) => Ok(()),
             // A snapshot saves time; where there is no room for one, the log itself decides.
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+                ) =>
+            {
                 tracing::warn!(%error, "no room for a snapshot");
                 Ok(())
             }

@@ -43,7 +43,7 @@ async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
     let (mut left, mut generator_cpu, mut completions) = (args.events, 0.0, 0);
     let began = Instant::now();
     while left > 0 {
-        let count = left.min(args.chunk as u64);
+        let count = left.min(u64::from(args.chunk));
         let cpu = thread_cpu_seconds();
         let seconds = SystemClock.now().seconds();
         let shots: Vec<_> = (0..count)
@@ -55,9 +55,10 @@ async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
             })
             .collect();
         generator_cpu += thread_cpu_seconds() - cpu;
-        pace(args.rate, began, args.events - left).await;
+        let asked = pace(args.rate, began, args.events - left).await;
+        // Acknowledgements are noted on this thread too, and must not wait for the load to pause.
+        tokio::task::yield_now().await;
         let permit = Arc::clone(&permits).acquire_owned().await?;
-        let asked = Instant::now();
         for (shot, ..) in shots.iter().filter(|(shot, ..)| shot.completes() && !shot.copy) {
             stage.sent.note(shot.attempt);
             completions += 1;
@@ -74,16 +75,16 @@ async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
                     Err(refused) => Err(refused),
                 };
             }
-            let _measuring = acks_to.send((asked.elapsed(), taken.is_ok()));
+            let _measuring = acks_to.send((asked.elapsed(), count, taken.is_ok()));
             drop(permit);
         });
         left -= count;
     }
     drop(acks_to);
     let mut acks = Latencies::default();
-    while let Some((took, taken)) = acks_from.recv().await {
+    while let Some((took, count, taken)) = acks_from.recv().await {
         anyhow::ensure!(taken, "an append was refused for good");
-        acks.record(took.as_nanos() as u64);
+        acks.record_many(took.as_nanos() as u64, count);
     }
     Ok(Fired { acks, generator_cpu, completions })
 }

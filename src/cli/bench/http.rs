@@ -93,13 +93,12 @@ async fn connection(at: SocketAddr, shared: Rc<Shared<'_>>) -> anyhow::Result<()
             *issued += 1;
             *issued - 1
         };
-        pace(shared.args.rate, shared.began, turn).await;
+        let asked = pace(shared.args.rate, shared.began, turn).await;
         let shot = shared.load.borrow_mut().next();
         if shot.completes() && !shot.copy {
             shared.sent.note(shot.attempt);
             *shared.completions.borrow_mut() += 1;
         }
-        let asked = Instant::now();
         let mut wait = Duration::from_millis(5);
         while !deliver(&mut stream, &shared.gun, shot, &mut answer).await? {
             tokio::time::sleep(wait).await;

@@ -25,9 +25,14 @@ pub struct Quantiles {
 
 impl Latencies {
     pub fn record(&mut self, nanos: u64) {
+        self.record_many(nanos, 1);
+    }
+
+    /// The same latency for each of `count` events.
+    pub fn record_many(&mut self, nanos: u64, count: u64) {
         let bucket = ((nanos.max(1) as f64).log2() * PER_OCTAVE) as usize;
-        self.counts[bucket.min(BUCKETS - 1)] += 1;
-        self.total += 1;
+        self.counts[bucket.min(BUCKETS - 1)] += count;
+        self.total += count;
     }
 
     /// In milliseconds.

@@ -12,14 +12,17 @@ use clap::{Args, Subcommand};
 use std::io::{self, Write};
 
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
+#[command(
+    before_long_help = "\
 Examples:
   tidegate bench embedded --events 1000000
   tidegate bench embedded --events 300000 --rate 75000 -o json
   tidegate bench http --events 200000
-
+",
+    after_long_help = "\
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
-four events of about 1.2 KB; some are delivered twice, some out of order.")]
+four events of about 1.2 KB; some are delivered twice, some out of order."
+)]
 pub struct BenchArgs {
     #[command(subcommand)]
     pub what: What,
@@ -51,8 +54,8 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 5)]
     pub reordered: u32,
     /// Events per append, as a producer would batch them
-    #[arg(long, default_value_t = 64)]
-    pub chunk: usize,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub chunk: u32,
     /// Connections of the HTTP bench
     #[arg(long, default_value_t = 64)]
     pub connections: usize,

@@ -29,7 +29,7 @@ pub struct Settings {
     pub rate: u64,
     pub duplicates_percent: u32,
     pub reordered_percent: u32,
-    pub chunk: usize,
+    pub chunk: u32,
     pub connections: usize,
     pub lanes: u32,
     pub partitions: u32,

@@ -169,14 +169,15 @@ impl Stage {
     }
 }
 
-/// Holds a load to its rate: waits until the next `done` events are due.
-pub async fn pace(rate: u64, began: Instant, done: u64) {
-    if rate > 0 {
-        let ahead = done as f64 / rate as f64 - began.elapsed().as_secs_f64();
-        if ahead > 0.0 {
-            tokio::time::sleep(Duration::from_secs_f64(ahead)).await;
-        }
+/// Holds a load to its rate: waits until the events after the first `done` are due, and says when
+/// that was. A load that is late counts its lateness.
+pub async fn pace(rate: u64, began: Instant, done: u64) -> Instant {
+    if rate == 0 {
+        return Instant::now();
     }
+    let due = began + Duration::from_secs_f64(done as f64 / rate as f64);
+    tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+    due
 }
 
 /// Reads the committed outputs as they come, as a ledger would, until `stop` fulfillments are seen.
