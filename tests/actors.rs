@@ -132,6 +132,31 @@ async fn little_memory_comes_to_the_same_as_much() {
     }
 }
 
+#[actix::test]
+async fn a_batch_too_large_for_one_commit_is_decided_in_smaller_ones() {
+    let mut history = vec![];
+    for attempt in 0..60 {
+        let session = format!("gs_{attempt}");
+        for (n, kind) in [CREATED, PROCESSING, COMPLETED, COMPLETED].iter().enumerate() {
+            history.push(event(&format!("evt_{attempt}_{n}"), kind, &session));
+        }
+    }
+    let mut came_to = vec![];
+    for commit_bytes in [0, 4_000, 12 << 20] {
+        let folder = TempDir::new().unwrap();
+        let mut plan = Plan::new(2);
+        plan.driver.limits.commit_bytes = commit_bytes;
+        let world = World::start(folder.path(), &MemoryView::default(), &plan).await;
+        world.tell_together(history.clone()).await;
+        world.settle().await;
+        let ledger = world.stop().await;
+        ledger.assert_conserved();
+        assert_eq!(ledger.fulfilled().len(), 60, "in commits of {commit_bytes} bytes");
+        came_to.push(told(&ledger));
+    }
+    assert!(came_to.windows(2).all(|pair| pair[0] == pair[1]), "the same, however it was split");
+}
+
 fn in_review(ledger: &Ledger) -> usize {
     ledger.transitions.iter().filter(|t| t["to"] == "review" && t["verdict"] == "applied").count()
 }

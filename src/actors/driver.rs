@@ -50,6 +50,9 @@ pub struct Unreadable {
     pub key: SmolStr,
 }
 
+/// The longest sleep without looking at the clock again.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
 /// How long an apply that failed waits before it is tried again.
 const APPLY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -136,6 +139,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             while let Some(todo) = self.lane.next(self.clock.now()) {
                 match todo {
                     Todo::Decide(batch) => self.decide(batch).await?,
+                    Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
                     Todo::Commit(commit) => self.commit(commit).await?,
                     Todo::Apply(applies) => {
                         applying = applies.iter().map(|a| (a.partition, a.position)).collect();
@@ -155,7 +159,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
             self.show();
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
-            let wait = Duration::from_millis(wake.unwrap_or(u64::from(u32::MAX)));
+            // A clock that is set back makes any wait computed from it too long.
+            let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
             tokio::select! {
                 biased;
                 Some(answer) = applied_from.recv() => self.applied(answer, &applying)?,
@@ -184,8 +189,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     ) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
-            // Somebody newer owns it: that does not heal.
-            Err(fenced @ ViewError::Fenced { .. }) => return Err(fenced.into()),
+            // Neither a newer owner nor a store that gave up heals here; a start replays the view.
+            Err(final_ @ (ViewError::Fenced { .. } | ViewError::Broken(_))) => {
+                return Err(final_.into());
+            }
             Ok(()) => {
                 self.applied.extend(applying.iter().copied());
                 self.lane.told(Told::Applied, now);

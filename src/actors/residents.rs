@@ -105,7 +105,8 @@ impl Residents {
         }
     }
 
-    fn forget(&mut self, key: &str) {
+    /// Lets go of one, whatever it holds: the next one is made of what was committed.
+    pub fn forget(&mut self, key: &str) {
         if let Some(live) = self.live.remove(key) {
             self.weight -= live.weight;
         }

@@ -23,6 +23,7 @@
 //! | `report`     | what was found                                                        |
 
 mod auditor;
+mod body;
 mod counts;
 mod difference;
 mod forwards;

@@ -1,5 +1,6 @@
 //! The signal that a fulfillment rests on, read for itself: not by the code that decided.
 
+use super::body;
 use crate::attempt::{Position, SessionId};
 use crate::ports::Fetched;
 use crate::webhook::digest;
@@ -51,9 +52,11 @@ impl Fulfilled<'_> {
         if digest(&signal.record.value).to_string() != self.proof.body_sha256 {
             return says("has another digest than its proof names");
         }
-        let Ok(said) = serde_json::from_slice::<Value>(&signal.record.value) else {
-            return says("cannot be read");
+        let said = match &signal.record.form {
+            Form::Webhook(_) => body::read(&signal.record.value),
+            Form::Own => serde_json::from_slice::<Value>(&signal.record.value).ok(),
         };
+        let Some(said) = said else { return says("cannot be read") };
         if said["id"].as_str() != Some(&self.proof.event_id) {
             return says("has another id than its proof names");
         }

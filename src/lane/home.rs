@@ -65,6 +65,10 @@ pub enum Route {
 pub fn route(to: &Address, hop: Option<&Hop>, here: u32, partitions: u32) -> Route {
     // A claimed session's event is at home where its attempt is.
     let to = match hop.map(|hop| &hop.to) {
+        // An adopted attempt lives at its session's own home.
+        Some(HopTo::Claim { attempt, session, .. }) if attempt.as_str() == session.as_str() => {
+            Address::Session(session.clone())
+        }
         Some(HopTo::Claim { attempt, .. }) => Address::Attempt(attempt.clone()),
         Some(HopTo::Home) | None => to.clone(),
     };

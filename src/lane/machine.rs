@@ -1,146 +1,18 @@
 //! What a lane does next. Told things go in, things to do come out; nothing here waits, sleeps or
 //! asks the time.
 
-use super::batch::{Batch, Decided, is_claim, weight};
+pub use super::told::{Limits, Report, Rules, Stop, Todo, Told};
+
+use super::batch::{Batch, Decided, Item, is_claim, weight};
 use super::dirty::Dirty;
 use super::part::{self, Hand, Scene, Standing};
-use crate::attempt::{Alarm, DeadLetter, Mode, Policy, Position, SessionId, Timestamp};
+use crate::attempt::Timestamp;
 use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
-use crate::wire::prove::Trust;
 use crate::wire::published;
-use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
+use crate::wire::trailer::Trailer;
 use bytes::Bytes;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Bounds of one lane.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Signals decided per commit. A commit costs about the same for one as for a thousand;
-    /// beyond that the gain is gone, and a batch that fails repeats more work.
-    pub batch_signals: usize,
-    /// Bytes of signals decided per commit: keeps a frame and a transaction small.
-    pub batch_bytes: usize,
-    /// Claims decided per commit. Each may release everything that waits at a session, and what
-    /// they release together must fit in one frame.
-    pub batch_claims: usize,
-    /// Least time between two commits while little waits, so that an idle lane does not spend its
-    /// disk on single signals. A full batch never waits for it.
-    pub commit_floor_ms: i64,
-    /// Least time between two applies to the view while the lane is busy: what changes again
-    /// meanwhile is written once. A lane with little to do shows it at once.
-    pub apply_floor_ms: i64,
-    /// Signals in a batch from which on a lane is called busy.
-    pub busy_signals: usize,
-    /// Committed states held until the view has them. Past this the lane waits for the view.
-    pub dirty_bytes: usize,
-    /// How long to wait before a commit for which there was no room is tried again.
-    pub no_room_ms: i64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            batch_signals: 1_000,
-            batch_bytes: 1 << 20,
-            batch_claims: 24,
-            commit_floor_ms: 1,
-            apply_floor_ms: 200,
-            busy_signals: 32,
-            dirty_bytes: 32 << 20,
-            no_room_ms: 500,
-        }
-    }
-}
-
-/// By what a lane decides: pinned while it runs, and written into every owner record.
-#[derive(Clone, Debug)]
-pub struct Rules {
-    pub trust: Trust,
-    pub policy: Policy,
-    pub partitions: u32,
-    /// Which lane of which instance this is.
-    pub writer: String,
-}
-
-impl Rules {
-    /// The owner record that a take-over writes; the journal fills in epoch and position.
-    pub fn owner(&self, at: Timestamp) -> Owner {
-        Owner {
-            writer: self.writer.clone(),
-            epoch: 0,
-            next: 0,
-            partitions: self.partitions,
-            routing: ROUTING_VERSION,
-            policy: self.policy,
-            mode: self.mode(),
-            at,
-        }
-    }
-
-    fn mode(&self) -> Mode {
-        self.trust.mode
-    }
-}
-
-/// What a lane is told.
-#[derive(Debug)]
-pub enum Told {
-    /// A partition is ours from its last trailer on.
-    Owns {
-        partition: u32,
-        epoch: u64,
-        trailer: Option<Trailer>,
-        changelog: u64,
-    },
-    Fetched(Vec<Fetched>),
-    Decided {
-        batch: Batch,
-        decided: Vec<Decided>,
-    },
-    Committed {
-        changelog: u64,
-    },
-    NoRoom(Commit),
-    Fenced {
-        partition: u32,
-    },
-    JournalClosed,
-    Applied,
-    NotApplied,
-    /// Take nothing new; finish what is here.
-    Drain,
-}
-
-/// What a lane asks for.
-#[derive(Debug)]
-pub enum Todo {
-    Decide(Batch),
-    Commit(Commit),
-    Apply(Vec<Apply>),
-    /// What has been committed, for whoever counts and alerts.
-    Report(Report),
-    Stop(Stop),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Everything that was taken is committed and in the view.
-    Drained,
-    Fenced {
-        partition: u32,
-    },
-    JournalClosed,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    pub grown: Counts,
-    /// What needs a person, and the stored key that it is about.
-    pub alarms: Vec<(Alarm, SmolStr)>,
-    pub set_aside: Vec<(DeadLetter, Position)>,
-    pub reads: Vec<SessionId>,
-}
 
 /// A partition that this lane decides for.
 #[derive(Clone, Debug)]
@@ -170,7 +42,7 @@ enum Phase {
     NoRoom {
         proposed: Box<Proposed>,
         commit: Box<Commit>,
-        again: Timestamp,
+        since: Timestamp,
     },
 }
 
@@ -188,6 +60,8 @@ pub struct Lane {
     last_apply: Timestamp,
     /// Signals in the newest batch.
     last_batch: usize,
+    /// Signals that the next batch takes at most: fewer after one that had to be split.
+    batch_most: usize,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -207,6 +81,7 @@ impl Lane {
             last_commit: Timestamp(0),
             last_apply: Timestamp(0),
             last_batch: 0,
+            batch_most: limits.batch_signals,
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -254,7 +129,7 @@ impl Lane {
                     self.inbox.push_back(signal);
                 }
             }
-            Told::Decided { batch, decided } => self.propose(&batch, &decided),
+            Told::Decided { batch, decided } => self.propose(batch, &decided),
             Told::Committed { changelog } => self.committed(changelog, now),
             Told::NoRoom(commit) => self.no_room(commit, now),
             Told::Fenced { partition } => self.stop(Stop::Fenced { partition }),
@@ -282,8 +157,8 @@ impl Lane {
         if self.may_apply(now) {
             return Some(self.apply(now));
         }
-        if let Phase::NoRoom { again, .. } = &self.phase
-            && now >= *again
+        if let Phase::NoRoom { since, .. } = &self.phase
+            && has_passed(now, *since, self.limits.no_room_ms)
         {
             return self.try_again();
         }
@@ -298,7 +173,7 @@ impl Lane {
         }
         if self.summary_due(now) {
             let batch = Batch { at: now, items: vec![], groups: vec![] };
-            self.propose(&batch, &[]);
+            self.propose(batch, &[]);
             return self.ready.pop_front();
         }
         if self.draining && self.inbox.is_empty() && self.dirty.is_clean() && !self.applying {
@@ -313,7 +188,7 @@ impl Lane {
         let apply = (!self.applying && self.dirty.has_gathered())
             .then(|| Timestamp(self.last_apply.0 + self.apply_floor_ms()));
         let work = match &self.phase {
-            Phase::NoRoom { again, .. } => Some(*again),
+            Phase::NoRoom { since, .. } => Some(Timestamp(since.0 + self.limits.no_room_ms)),
             Phase::Deciding | Phase::Committing(_) => None,
             Phase::Idle if self.blocked_by_view() => None,
             Phase::Idle if !self.inbox.is_empty() => {
@@ -334,12 +209,12 @@ impl Lane {
         }
         let full = self.inbox.len() >= self.limits.batch_signals
             || self.inbox_bytes >= self.limits.batch_bytes;
-        full || self.draining || now.since(self.last_commit) >= self.limits.commit_floor_ms
+        full || self.draining || has_passed(now, self.last_commit, self.limits.commit_floor_ms)
     }
 
     fn take(&mut self) -> Vec<Fetched> {
         let (mut bytes, mut claims, mut count) = (0, 0, 0);
-        for signal in self.inbox.iter().take(self.limits.batch_signals) {
+        for signal in self.inbox.iter().take(self.batch_most) {
             let heavy = bytes + weight(&signal.record) > self.limits.batch_bytes;
             claims += usize::from(is_claim(signal));
             // The first one is always taken, however large.
@@ -355,7 +230,7 @@ impl Lane {
     }
 
     /// Puts a decided batch into one commit over every partition that it concerns.
-    fn propose(&mut self, batch: &Batch, decided: &[Decided]) {
+    fn propose(&mut self, batch: Batch, decided: &[Decided]) {
         let at = batch.at;
         let at_text = published::rfc3339(at);
         let scene = Scene {
@@ -376,7 +251,7 @@ impl Lane {
             let transaction = owned.transaction + 1;
             let hand = Hand { writer: &self.rules.writer, epoch: owned.epoch, transaction };
             let before = &owned.standing;
-            let mut written = part::write(scene, hand, batch, decided, partition, before, sums_up);
+            let mut written = part::write(scene, hand, &batch, decided, partition, before, sums_up);
             commit.forwards.append(&mut written.forwards);
             proposed.report.alarms.append(&mut written.alarms);
             proposed.report.set_aside.append(&mut written.set_aside);
@@ -395,8 +270,25 @@ impl Lane {
             let after = Owned { transaction, standing, ..owned.clone() };
             proposed.owned.insert(partition, after);
         }
+        if weight_of(&commit) > self.limits.commit_bytes && batch.items.len() > 1 {
+            self.split(batch);
+            return;
+        }
         self.phase = Phase::Committing(Box::new(proposed));
         self.ready.push_back(Todo::Commit(commit));
+    }
+
+    /// A batch whose outcome would not fit in one commit is decided again in smaller ones: what
+    /// was decided is forgotten, and the signals go back to the front.
+    fn split(&mut self, batch: Batch) {
+        self.batch_most = (batch.items.len() / 2).max(1);
+        let keys = batch.groups.into_iter().map(|group| group.key).collect();
+        for Item { position, record, .. } in batch.items.into_iter().rev() {
+            self.inbox_bytes += weight(&record);
+            self.inbox.push_front(Fetched { position, record, proven: None });
+        }
+        self.phase = Phase::Idle;
+        self.ready.push_back(Todo::Forget(keys));
     }
 
     fn committed(&mut self, changelog: u64, now: Timestamp) {
@@ -411,6 +303,7 @@ impl Lane {
             self.dirty.put(partition, key, state);
         }
         self.last_commit = now;
+        self.batch_most = (self.batch_most * 2).min(self.limits.batch_signals);
         self.ready.push_back(Todo::Report(proposed.report));
     }
 
@@ -418,8 +311,7 @@ impl Lane {
         let Phase::Committing(proposed) = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return;
         };
-        let again = Timestamp(now.0 + self.limits.no_room_ms);
-        self.phase = Phase::NoRoom { proposed, commit: Box::new(commit), again };
+        self.phase = Phase::NoRoom { proposed, commit: Box::new(commit), since: now };
     }
 
     fn try_again(&mut self) -> Option<Todo> {
@@ -437,7 +329,7 @@ impl Lane {
 
     fn may_apply(&self, now: Timestamp) -> bool {
         let due = self.draining
-            || now.since(self.last_apply) >= self.apply_floor_ms()
+            || has_passed(now, self.last_apply, self.apply_floor_ms())
             || 2 * self.dirty.bytes() > self.limits.dirty_bytes;
         !self.applying && self.dirty.has_gathered() && due
     }
@@ -489,4 +381,18 @@ impl Owned {
         let Standing { counts, summarized, second, .. } = &self.standing;
         (counts != summarized).then(|| Timestamp::from_seconds(second + 1))
     }
+}
+
+/// Whether `floor` has passed since `last`. A clock that was set back must not stop a lane: then it
+/// has passed as well.
+fn has_passed(now: Timestamp, last: Timestamp, floor_ms: i64) -> bool {
+    let gone = now.since(last);
+    gone < 0 || gone >= floor_ms
+}
+
+/// The bytes that a commit takes in the journal.
+fn weight_of(commit: &Commit) -> usize {
+    let runs = commit.parts.iter().flat_map(|part| &part.runs).map(|run| run.bytes.len());
+    let forwards = commit.forwards.iter().map(|forward| weight(&forward.record));
+    runs.chain(forwards).sum()
 }

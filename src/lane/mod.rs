@@ -15,6 +15,7 @@
 //! | `batch`    | which records are decided together, and by whom              |
 //! | `part`     | what becomes of them in one partition, in bytes              |
 //! | `dirty`    | committed states that the view has not acknowledged yet      |
+//! | `told`     | what a lane is told and asks for, its rules and bounds       |
 //! | `machine`  | what to do next                                              |
 
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod home;
 pub mod machine;
 pub mod part;
 pub mod resident;
+pub mod told;
 
 pub use batch::{Batch, Decided, Group, Task};
 pub use home::Route;

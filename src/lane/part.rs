@@ -218,7 +218,7 @@ impl PartWriter {
             match output {
                 Output::Effect(Effect::SetAside(why)) => aside = Some(*why),
                 Output::Effect(effect) => self.effect(scene, group, effect),
-                Output::Answer { claim, holder } => self.answer(scene, claim, holder),
+                Output::Answer { claim, holder } => self.answer(scene, item, claim, holder),
                 Output::Release { session, to, record } => {
                     counts.parked_out += 1;
                     if let Ok(record) = SignalRecord::decode(record) {
@@ -281,10 +281,12 @@ impl PartWriter {
         }
     }
 
-    fn answer(&mut self, scene: Scene<'_>, claim: &Claim, holder: &AttemptId) {
+    /// Each claim has an answer of its own, named by where the claim stands: the same question
+    /// may be answered otherwise later.
+    fn answer(&mut self, scene: Scene<'_>, item: &Item, claim: &Claim, holder: &AttemptId) {
         self.write_own(
             scene,
-            format!("claimed:{}:{}", short(&claim.session), claim.attempt),
+            format!("claimed:{}:{}", item.position, claim.attempt),
             What::Answer {
                 session: claim.session.clone(),
                 attempt: claim.attempt.clone(),
@@ -314,7 +316,7 @@ impl PartWriter {
     ) {
         let to = HopTo::Claim { session: session.clone(), attempt: attempt.clone(), arrival };
         let record = scene.trust.forward(record, to, item.position);
-        if let Some(partition) = Address::Attempt(attempt.clone()).home(scene.partitions) {
+        if let Some(partition) = scene.trust.address(attempt).home(scene.partitions) {
             self.forwards.push(Append { partition, record, proven: None });
         }
     }

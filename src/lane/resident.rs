@@ -4,7 +4,7 @@
 use super::batch::Task;
 use crate::attempt::{
     Attempt, AttemptId, Claim, DeadLetter, Effect, Fate, Home, HomeEffect, News, Origin, Policy,
-    SessionId, Signal, Source, UnknownSession,
+    SessionId, Signal, Source, UnknownSession, Verdict,
 };
 use crate::wire::prove::{Address, Said};
 use crate::wire::signal::SignalRecord;
@@ -134,6 +134,12 @@ impl Resident {
                     outputs: step.effects.into_iter().map(Output::Effect).collect(),
                 }
             }
+            // A copy of what waits already takes no room of its own.
+            (Self::Session { home: Home::Parked { .. }, parked, .. }, Said::Signal(signal))
+                if waits(signal, policy) && parked.iter().any(|waiting| is_copy(waiting, task)) =>
+            {
+                Outcome { fate: Fate::Decided(Verdict::Duplicate), outputs: vec![] }
+            }
             (
                 Self::Session { home: Home::Parked { .. } | Home::Unknown, parked, .. },
                 Said::Signal(signal),
@@ -172,6 +178,10 @@ pub const PARKED_BYTES_MAX: usize = 256 << 10;
 
 fn bytes(parked: &[Bytes]) -> usize {
     parked.iter().map(Bytes::len).sum()
+}
+
+fn is_copy(waiting: &Bytes, task: &Task) -> bool {
+    SignalRecord::decode(waiting).is_ok_and(|waiting| waiting.value == task.record.value)
 }
 
 /// Whether an unclaimed session would park this.

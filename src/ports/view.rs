@@ -31,8 +31,12 @@ pub struct Looked {
 pub enum ViewError {
     #[error("the view holds epoch {has} of partition {partition}, newer than {ours}")]
     Fenced { partition: u32, has: u64, ours: u64 },
+    /// The same may succeed later.
     #[error("the view cannot be used: {0}")]
     Unavailable(String),
+    /// It will not in this process.
+    #[error("the view has given up: {0}")]
+    Broken(String),
 }
 
 /// Promises, each asked of every adapter by the contract suite:

@@ -102,5 +102,5 @@ async fn a_segment_that_is_gone_is_missed() {
     fs::remove_file(&files[1]).unwrap();
     let refused = try_open(Arc::new(RealDisk), folder.path(), options(1)).map(|_| ());
     let Err(JournalError::Damaged(why)) = refused else { panic!("a gap was not noticed") };
-    assert!(why.contains("does not end where this one begins"), "{why}");
+    assert!(why.contains("ends before the next segment begins"), "{why}");
 }

@@ -32,8 +32,12 @@ impl LogError {
     }
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+/// Whether the same may be tried again when somebody has made room.
+pub(super) fn is_no_room(error: &io::Error) -> bool {
+    // No descriptor left is no room either: nothing was written, and others will close theirs.
+    const TOO_MANY_FILES: [i32; 2] = [24, 23];
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code))
 }
 
 /// For the steps that may be tried again when there is room: making a file, and writing what has

@@ -19,10 +19,6 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// the other core to the lanes.
 const WORKERS: usize = 1;
 
-/// Memory for writes of all tables together: past this a write waits for the flush, and the lanes
-/// in their turn for it.
-const WRITE_BUFFERS_BYTES: u64 = 48 << 20;
-
 /// Memory for writes that are not in a table yet.
 const WRITE_BUFFER_BYTES: u64 = 16 << 20;
 
@@ -90,7 +86,7 @@ impl FjallView {
 /// Lowers the priority of the calling thread, and so of the threads that the store starts from it:
 /// compacting what nobody waits for must not delay an acknowledgement.
 fn give_way() {
-    const NICE: i32 = 10;
+    const NICE: i32 = 5;
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::debug!(%error, "the view's threads keep their priority");
     }
@@ -107,11 +103,8 @@ fn write_behind(tables: &Tables, mut waiting: mpsc::Receiver<Work>) {
 
 impl Tables {
     fn open(folder: &Path) -> Result<Self, fjall::Error> {
-        let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
-            .worker_threads(WORKERS)
-            .max_write_buffer_size(Some(WRITE_BUFFERS_BYTES))
-            .open()?;
+        let database =
+            Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(WORKERS).open()?;
         let states = database.keyspace("states", || {
             KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES)
         })?;
@@ -142,7 +135,7 @@ impl Tables {
             batch.insert(&self.states, stored_key(partition, key), state.as_ref());
         }
         batch.insert(&self.positions, partition.to_be_bytes(), encode_position(apply.position));
-        batch.commit().map_err(unavailable)
+        batch.commit().map_err(given_up)
     }
 }
 
@@ -212,6 +205,14 @@ fn decode_position(bytes: &[u8]) -> Option<ViewPosition> {
         epoch: u64::from_be_bytes(epoch.try_into().ok()?),
         changelog: u64::from_be_bytes(changelog.try_into().ok()?),
     })
+}
+
+/// After a failed write the store refuses every later one.
+fn given_up(error: fjall::Error) -> ViewError {
+    if matches!(error, fjall::Error::Poisoned) {
+        return ViewError::Broken(error.to_string());
+    }
+    unavailable(error)
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> ViewError {

@@ -4,7 +4,7 @@
 use super::frame::{FrameWriter, LENGTH_BYTES};
 use super::queue::Queue;
 use super::recovery::{Tail, snapshot};
-use super::segment::Log;
+use super::segment::{Log, is_no_room};
 use crate::attempt::Position;
 use crate::ports::{
     Append, AppendError, Clock, Commit, CommitError, Fetched, JournalError, Takeover,
@@ -336,12 +336,7 @@ impl<C: Clock> Writer<C> {
         match snapshot(&self.tails, &self.log).save(self.disk.as_ref(), &self.folder) {
             Ok(()) => Ok(()),
             // A snapshot saves time; where there is no room for one, the log itself decides.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                ) =>
-            {
+            Err(error) if is_no_room(&error) => {
                 tracing::warn!(%error, "no room for a snapshot");
                 Ok(())
             }

@@ -1,0 +1,143 @@
+//! What a lane is told, what it asks for, and by what rules and bounds it works.
+
+use super::batch::{Batch, Decided};
+use crate::attempt::{Alarm, DeadLetter, Mode, Policy, Position, SessionId, Timestamp};
+use crate::ports::{Apply, Commit, Fetched};
+use crate::wire::prove::Trust;
+use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
+use smol_str::SmolStr;
+
+/// Bounds of one lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Signals decided per commit. A commit costs about the same for one as for a thousand;
+    /// beyond that the gain is gone, and a batch that fails repeats more work.
+    pub batch_signals: usize,
+    /// Bytes of signals decided per commit: keeps a frame and a transaction small.
+    pub batch_bytes: usize,
+    /// Bytes of one commit, outputs and states together. Far below a frame's bound, so that a frame
+    /// holds it beside what else is gathered; only a batch of one signal may pass it.
+    pub commit_bytes: usize,
+    /// Claims decided per commit. Each may release everything that waits at a session, and what
+    /// they release together must fit in one frame.
+    pub batch_claims: usize,
+    /// Least time between two commits while little waits, so that an idle lane does not spend its
+    /// disk on single signals. A full batch never waits for it.
+    pub commit_floor_ms: i64,
+    /// Least time between two applies to the view while the lane is busy: what changes again
+    /// meanwhile is written once. A lane with little to do shows it at once.
+    pub apply_floor_ms: i64,
+    /// Signals in a batch from which on a lane is called busy.
+    pub busy_signals: usize,
+    /// Committed states held until the view has them. Past this the lane waits for the view.
+    pub dirty_bytes: usize,
+    /// How long to wait before a commit for which there was no room is tried again.
+    pub no_room_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_signals: 1_000,
+            batch_bytes: 1 << 20,
+            commit_bytes: 12 << 20,
+            batch_claims: 24,
+            commit_floor_ms: 1,
+            apply_floor_ms: 200,
+            busy_signals: 32,
+            dirty_bytes: 32 << 20,
+            no_room_ms: 500,
+        }
+    }
+}
+
+/// By what a lane decides: pinned while it runs, and written into every owner record.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub trust: Trust,
+    pub policy: Policy,
+    pub partitions: u32,
+    /// Which lane of which instance this is.
+    pub writer: String,
+}
+
+impl Rules {
+    /// The owner record that a take-over writes; the journal fills in epoch and position.
+    pub fn owner(&self, at: Timestamp) -> Owner {
+        Owner {
+            writer: self.writer.clone(),
+            epoch: 0,
+            next: 0,
+            partitions: self.partitions,
+            routing: ROUTING_VERSION,
+            policy: self.policy,
+            mode: self.mode(),
+            at,
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.trust.mode
+    }
+}
+
+/// What a lane is told.
+#[derive(Debug)]
+pub enum Told {
+    /// A partition is ours from its last trailer on.
+    Owns {
+        partition: u32,
+        epoch: u64,
+        trailer: Option<Trailer>,
+        changelog: u64,
+    },
+    Fetched(Vec<Fetched>),
+    Decided {
+        batch: Batch,
+        decided: Vec<Decided>,
+    },
+    Committed {
+        changelog: u64,
+    },
+    NoRoom(Commit),
+    Fenced {
+        partition: u32,
+    },
+    JournalClosed,
+    Applied,
+    NotApplied,
+    /// Take nothing new; finish what is here.
+    Drain,
+}
+
+/// What a lane asks for.
+#[derive(Debug)]
+pub enum Todo {
+    Decide(Batch),
+    /// Let go of these residents: what they decided last did not happen.
+    Forget(Vec<SmolStr>),
+    Commit(Commit),
+    Apply(Vec<Apply>),
+    /// What has been committed, for whoever counts and alerts.
+    Report(Report),
+    Stop(Stop),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Everything that was taken is committed and in the view.
+    Drained,
+    Fenced {
+        partition: u32,
+    },
+    JournalClosed,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub grown: Counts,
+    /// What needs a person, and the stored key that it is about.
+    pub alarms: Vec<(Alarm, SmolStr)>,
+    pub set_aside: Vec<(DeadLetter, Position)>,
+    pub reads: Vec<SessionId>,
+}
