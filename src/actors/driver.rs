@@ -189,10 +189,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     ) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
-            // Neither a newer owner nor a store that gave up heals here; a start replays the view.
-            Err(final_ @ (ViewError::Fenced { .. } | ViewError::Broken(_))) => {
-                return Err(final_.into());
-            }
+            // A store that gave up does not heal in this process; a start replays the view.
+            Err(broken @ ViewError::Broken(_)) => return Err(broken.into()),
             Ok(()) => {
                 self.applied.extend(applying.iter().copied());
                 self.lane.told(Told::Applied, now);

@@ -43,7 +43,7 @@ impl Default for Limits {
             commit_bytes: 12 << 20,
             batch_claims: 24,
             commit_floor_ms: 1,
-            apply_floor_ms: 200,
+            apply_floor_ms: 50,
             busy_signals: 32,
             dirty_bytes: 32 << 20,
             no_room_ms: 500,
