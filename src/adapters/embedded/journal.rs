@@ -270,7 +270,7 @@ impl Journal for EmbeddedJournal {
         let mut queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
         for &partition in partitions {
             let slot = &mut queues[partition as usize];
-            queue.push(slot.hand_over(partition));
+            slot.hand_over(partition, &queue);
             *slot = queue.clone();
         }
         QueueIntake { queue }

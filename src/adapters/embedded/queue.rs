@@ -34,14 +34,18 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Takes out what waits for `partition`, for a queue that serves it from now on.
-    pub fn hand_over(&self, partition: u32) -> Vec<Fetched> {
+    /// Hands what waits for `partition` to a queue that serves it from now on, and the word that
+    /// there will be no more, where that has been said.
+    pub fn hand_over(&self, partition: u32, to: &Self) {
         let mut waiting = self.lock();
         let (theirs, ours) = std::mem::take(&mut waiting.signals)
             .into_iter()
-            .partition(|signal: &Fetched| signal.position.partition == partition);
+            .partition::<VecDeque<_>, _>(|signal| signal.position.partition == partition);
         waiting.signals = ours;
-        Vec::from(theirs)
+        to.push(theirs);
+        if waiting.closed {
+            to.close();
+        }
     }
 }
 

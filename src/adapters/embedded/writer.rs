@@ -110,8 +110,19 @@ impl<C: Clock> Writer<C> {
         }
         let why = why.unwrap_or_else(|| "closed".to_owned());
         self.shared.stopped.send_replace(Some(why));
-        let queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
-        queues.iter().for_each(Queue::close);
+        {
+            let queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
+            queues.iter().for_each(Queue::close);
+        }
+        self.turn_away();
+    }
+
+    /// Lets go of whatever still comes in, so that nobody waits for an answer that nobody gives.
+    /// Dropping the receiver would not do: who has a place in the queue by then may still fill it,
+    /// and would wait forever.
+    fn turn_away(&mut self) {
+        self.requests.close();
+        while self.requests.blocking_recv().is_some() {}
     }
 
     fn group(&mut self, first: Request, frame: &mut FrameWriter) -> Result<Closing, String> {
