@@ -6,6 +6,7 @@
 
 /// Every named place, in the order in which a signal passes them.
 pub const POINTS: &[&str] = &[
+    "journal.before_queue",
     "journal.before_write",
     "journal.after_write",
     "journal.after_sync",

@@ -16,6 +16,8 @@ mod folder;
 mod roll;
 #[path = "log/snapshot.rs"]
 mod snapshot;
+#[path = "log/stopping.rs"]
+mod stopping;
 #[path = "log/tail.rs"]
 mod tail;
 

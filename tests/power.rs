@@ -23,7 +23,7 @@ use support::ledger::{Ledger, text};
 use support::lossy_disk::LossyDisk;
 use support::memory_view::MemoryView;
 use support::says::{self, COMPLETED, CREATED, Event, PROCESSING};
-use support::world::{Plan, World};
+use support::world::{Plan, World, eventually};
 use tidegate::adapters::embedded::EmbeddedJournal;
 use tidegate::crash;
 use tidegate::http::door::{Delivery, Door};
@@ -171,15 +171,16 @@ async fn run(point: &'static str, seed: u64) -> u64 {
         let finished = match started {
             Ok(world) => {
                 *door.borrow_mut() = Some(world.door());
-                while !switch.fired.load(Ordering::SeqCst)
-                    && !senders.iter().all(|s| s.is_finished())
-                {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                let fired = || switch.fired.load(Ordering::SeqCst);
+                eventually("everybody was acknowledged, or the power was cut", || {
+                    fired() || senders.iter().all(|sender| sender.is_finished())
+                })
+                .await;
                 // What was acknowledged is decided without anybody asking again.
-                while !switch.fired.load(Ordering::SeqCst) && world.journal.held() > 0 {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
+                eventually("what was acknowledged is decided", || {
+                    fired() || world.journal.held() == 0
+                })
+                .await;
                 door.borrow_mut().take();
                 Some(world)
             }
@@ -198,7 +199,8 @@ async fn run(point: &'static str, seed: u64) -> u64 {
         }
         cuts += 1;
         if let Some(world) = finished {
-            world.abandon().await;
+            // Whatever it says: its power is off.
+            let _broken = world.end().await;
         }
         if dice.chance(50) {
             // The view dies with the machine, or it was on another one.

@@ -189,13 +189,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     ) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
-            // A store that gave up does not heal in this process; a start replays the view.
-            Err(broken @ ViewError::Broken(_)) => return Err(broken.into()),
+            // A store that gave up does not heal in this process, a start replays the view; and
+            // where somebody newer has written, this lane has nothing more to say.
+            Err(lost @ (ViewError::Broken(_) | ViewError::Fenced { .. })) => {
+                return Err(lost.into());
+            }
             Ok(()) => {
                 self.applied.extend(applying.iter().copied());
                 self.lane.told(Told::Applied, now);
             }
-            Err(error) => {
+            Err(error @ ViewError::Unavailable(_)) => {
                 tracing::error!(%error, "the view did not take what was committed; trying again");
                 self.lane.told(Told::NotApplied, now);
             }

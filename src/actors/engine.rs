@@ -6,6 +6,7 @@ use crate::lane::machine::Rules;
 use crate::ports::{Clock, Journal, View};
 use crate::telemetry::Metrics;
 use actix::Arbiter;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 #[derive(Clone, Debug)]
@@ -23,6 +24,11 @@ pub enum EngineError {
     Lane { lane: u32, source: DriverError },
     #[error("lane {lane} panicked; what it held may be wrong, and a start reads it anew")]
     Panicked { lane: u32 },
+    #[error(
+        "lane {lane} could not finish within {} s what it had taken; all of it is in the journal, and the next start goes on with it",
+        patience.as_secs()
+    )]
+    NotDrained { lane: u32, patience: Duration },
 }
 
 impl EngineError {
@@ -95,18 +101,21 @@ impl Engine {
                     }
                 });
             });
-            if !spawned {
-                return Err(EngineError::Panicked { lane });
-            }
             engine.lanes.push(RunningLane { lane, arbiter, ended });
             ready.push(taken);
+            if !spawned {
+                break;
+            }
         }
         for (index, taken) in ready.into_iter().enumerate() {
             if taken.await.is_err() {
-                let RunningLane { lane, ended, .. } = engine.lanes.swap_remove(index);
-                return Err(ended_as(lane, ended.await)
-                    .err()
-                    .unwrap_or(EngineError::Panicked { lane }));
+                let RunningLane { lane, ended, arbiter } = engine.lanes.swap_remove(index);
+                let ended = ended_as(lane, ended.await);
+                arbiter.stop();
+                for other in engine.lanes {
+                    other.abandon().await;
+                }
+                return Err(ended.err().unwrap_or(EngineError::Panicked { lane }));
             }
         }
         Ok(engine)
@@ -123,15 +132,37 @@ impl Engine {
         ended.err().unwrap_or(EngineError::Panicked { lane })
     }
 
-    /// Lets every lane finish what it has taken, then ends them.
-    pub async fn drain(self) -> Ended {
+    /// Lets every lane finish what it has taken, then ends them. A lane that has not finished
+    /// after `patience` is ended where it is: its disk is full, or its view does not answer, and
+    /// nothing that was acknowledged depends on it.
+    pub async fn drain(self, patience: Duration) -> Ended {
         self.drain.send_replace(true);
-        let mut ended = Ok(());
-        for RunningLane { lane, arbiter, ended: end } in self.lanes {
-            ended = ended.and(ended_as(lane, end.await));
-            arbiter.stop();
+        let until = tokio::time::Instant::now() + patience;
+        let mut all = Ok(());
+        for mut running in self.lanes {
+            let lane = running.lane;
+            let ended = match tokio::time::timeout_at(until, &mut running.ended).await {
+                Ok(ended) => {
+                    running.arbiter.stop();
+                    ended_as(lane, ended)
+                }
+                Err(_elapsed) => {
+                    running.abandon().await;
+                    Err(EngineError::NotDrained { lane, patience })
+                }
+            };
+            all = all.and(ended);
         }
-        ended
+        all
+    }
+}
+
+impl RunningLane {
+    /// Ends the lane where it is, and waits until it does nothing any more.
+    async fn abandon(self) {
+        self.arbiter.stop();
+        // Whatever it says last, or that it can say nothing any more.
+        let _gone = self.ended.await;
     }
 }
 

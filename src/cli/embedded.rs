@@ -12,6 +12,11 @@ use crate::wire::prove::Trust;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long an end waits for what the lanes have taken. A lane needs milliseconds unless its disk
+/// is full or its view does not answer; and supervisors commonly kill after 30 s.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the embedded engine is told.
 #[derive(Clone, Debug)]
@@ -87,11 +92,13 @@ impl Embedded {
 
     /// Finishes what was taken, then lets go of the folder.
     pub async fn stop(self) -> Result<(), StartError> {
-        self.engine.drain().await?;
+        let drained = self.engine.drain(DRAIN_PATIENCE).await;
         self.journal.close().await;
         let writer = self.writer;
         let _panicked = tokio::task::spawn_blocking(move || writer.join()).await;
-        self.view.persist()?;
+        let persisted = self.view.persist();
+        drained?;
+        persisted?;
         Ok(())
     }
 }

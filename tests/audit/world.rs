@@ -80,7 +80,7 @@ impl World {
     /// Ends without finishing: what was taken last may wait undecided.
     pub async fn append_and_stop(self, body: Vec<u8>) {
         let taken = self.verified(body, 0);
-        self.engine.engine.drain().await.unwrap();
+        self.engine.engine.drain(Duration::from_secs(20)).await.unwrap();
         self.door.take_together(vec![taken]).await.unwrap();
         self.engine.journal.close().await;
         tokio::time::sleep(Duration::from_millis(50)).await;

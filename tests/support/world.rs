@@ -64,6 +64,8 @@ pub struct World {
     folder: PathBuf,
     trust: Trust,
     writer: JoinHandle<()>,
+    /// How long an end waits for the lanes.
+    pub patience: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +110,17 @@ impl World {
         };
         let partitions = plan.partitions;
         let trust = plan.trust.clone();
-        Ok(Self { journal, engine, metrics, partitions, disk, folder, trust, writer })
+        Ok(Self {
+            journal,
+            engine,
+            metrics,
+            partitions,
+            disk,
+            folder,
+            trust,
+            writer,
+            patience: PATIENCE,
+        })
     }
 
     pub fn door(&self) -> Door<EmbeddedJournal, SystemClock> {
@@ -150,17 +162,17 @@ impl World {
     /// Drains and closes; says what the log holds at the end.
     pub async fn stop(self) -> Ledger {
         self.settle().await;
-        self.engine.drain().await.unwrap();
-        self.journal.close().await;
-        self.writer.join().unwrap();
-        Ledger::read(self.disk, &self.folder)
+        let (disk, folder) = (Arc::clone(&self.disk), self.folder.clone());
+        self.end().await.unwrap();
+        Ledger::read(disk, &folder)
     }
 
-    /// Lets go of everything without a word, as after a power cut.
-    pub async fn abandon(self) {
-        let _broken = self.engine.drain().await;
+    /// Drains as far as that goes, and closes.
+    pub async fn end(self) -> Result<(), EngineError> {
+        let drained = self.engine.drain(self.patience).await;
         self.journal.close().await;
         self.writer.join().unwrap();
+        drained
     }
 }
 

@@ -8,6 +8,7 @@ use super::segment::{Log, LogError};
 use super::snapshot::Snapshot;
 use super::writer::{Request, Shared, Writer, encode, weight};
 use crate::attempt::Position;
+use crate::crash;
 use crate::ports::{
     Append, AppendError, Clock, Commit, CommitError, Journal, JournalError, Replayed, Takeover,
 };
@@ -193,6 +194,7 @@ impl Journal for EmbeddedJournal {
         // from here on the writer is the one who lets go.
         let Ok(place) = self.requests.reserve().await else { return Err(AppendError::Closed) };
         self.hold(bytes)?;
+        crash::point("journal.before_queue");
         place.send(Request::Append { signals, encoded, reply });
         answer.await.unwrap_or(Err(AppendError::Closed))
     }

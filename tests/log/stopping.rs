@@ -1,0 +1,115 @@
+//! What ends, ends for everybody: nobody is left waiting for an answer that nobody gives.
+
+use super::*;
+use std::cell::RefCell;
+use std::thread;
+use std::time::Duration;
+use support::lossy_disk::LossyDisk;
+use support::memory_view::MemoryView;
+use support::says::{COMPLETED, Event};
+use support::world::{Plan, World};
+use tempfile::TempDir;
+use tidegate::actors::EngineError;
+use tidegate::crash;
+use tidegate::ports::{AppendError, Apply, Intake, Looked, View, ViewError, ViewPosition};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+thread_local! {
+    /// What this thread does when it has a place in the journal's queue and has not filled it.
+    static WITH_A_PLACE: RefCell<Option<Box<dyn FnOnce()>>> = RefCell::default();
+}
+
+#[actix::test]
+async fn whoever_has_a_place_in_the_queue_when_the_journal_stops_is_answered() {
+    let opened = try_open(Arc::new(RealDisk), TempDir::new().unwrap().path(), options(1)).unwrap();
+    crash::set_hook(Some(Box::new(|name| {
+        let act = (name == "journal.before_queue").then(|| WITH_A_PLACE.take()).flatten();
+        if let Some(act) = act {
+            act();
+        }
+    })));
+    let (journal, closing) = (opened.journal.clone(), opened.journal.clone());
+    WITH_A_PLACE.set(Some(Box::new(move || {
+        let closer = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(closing.close());
+        });
+        closer.join().unwrap();
+        // Long enough for the writer to be gone, if it went without looking back.
+        thread::sleep(Duration::from_millis(200));
+    })));
+    let append = journal.append(vec![signal(0, filled(1, 64))]);
+    let answer = tokio::time::timeout(PATIENCE, append).await;
+    assert!(matches!(answer, Ok(Err(AppendError::Closed))), "{answer:?}");
+    opened.writer.join().unwrap();
+}
+
+#[actix::test]
+async fn an_intake_that_is_opened_after_the_journal_stopped_ends_at_once() {
+    let disk = LossyDisk::default();
+    let opened = try_open(Arc::new(disk.clone()), Path::new("/journal"), options(2)).unwrap();
+    disk.fail_syncs(true);
+    opened.journal.append(vec![signal(0, filled(1, 64))]).await.unwrap_err();
+    opened.writer.join().unwrap();
+    let mut intake = opened.journal.intake(&[0, 1]);
+    let fetched = tokio::time::timeout(PATIENCE, intake.fetch(10));
+    assert!(fetched.await.unwrap().is_empty(), "and it says that nothing more comes");
+}
+
+/// Takes no state.
+#[derive(Clone, Default)]
+struct DeafView(MemoryView);
+
+impl View for DeafView {
+    async fn position(&self, partition: u32) -> Result<ViewPosition, ViewError> {
+        self.0.position(partition).await
+    }
+
+    async fn look_up(&self, partition: u32, keys: Vec<Bytes>) -> Result<Looked, ViewError> {
+        self.0.look_up(partition, keys).await
+    }
+
+    async fn apply(&self, apply: Apply) -> Result<(), ViewError> {
+        if apply.states.is_empty() {
+            return self.0.apply(apply).await;
+        }
+        Err(ViewError::Unavailable("it does not listen".to_owned()))
+    }
+
+    async fn scan(
+        &self,
+        partition: u32,
+        after: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, ViewError> {
+        self.0.scan(partition, after, limit).await
+    }
+}
+
+#[actix::test]
+async fn an_end_does_not_wait_for_a_view_that_takes_nothing_and_loses_nothing_by_it() {
+    let folder = TempDir::new().unwrap();
+    let plan = Plan::new(1);
+    let mut world = World::start(folder.path(), &DeafView::default(), &plan).await;
+    world.tell(Event::new("evt_1", COMPLETED, "gs_1").taken()).await;
+    world.settle().await;
+    world.patience = Duration::from_millis(300);
+    let ended = world.end().await;
+    assert!(matches!(ended, Err(EngineError::NotDrained { lane: 0, .. })), "{ended:?}");
+    let ledger = World::start(folder.path(), &MemoryView::default(), &plan).await.stop().await;
+    assert_eq!(ledger.fulfilled(), ["gs_1"]);
+}
+
+#[actix::test]
+async fn a_lane_that_somebody_newer_has_followed_ends() {
+    let folder = TempDir::new().unwrap();
+    let view = MemoryView::default();
+    let mut world = World::start(folder.path(), &view, &Plan::new(1)).await;
+    let newer = ViewPosition { epoch: 1_000, changelog: u64::MAX };
+    view.apply(Apply { partition: 0, position: newer, states: vec![] }).await.unwrap();
+    world.tell(Event::new("evt_1", COMPLETED, "gs_1").taken()).await;
+    let broken = tokio::time::timeout(PATIENCE, world.engine.broken()).await.unwrap();
+    assert!(broken.to_string().contains("newer than"), "{broken}");
+    world.end().await.unwrap();
+}
