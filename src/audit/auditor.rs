@@ -261,6 +261,11 @@ impl Auditor {
     /// Everything has been read, from `from` to `end`; `torn` bytes of an unfinished frame follow.
     pub fn finish(mut self, from: u64, end: u64, torn: u64) -> Result<Report, AuditError> {
         let mut report = Report { from, end, ..Report::default() };
+        if from > 0 {
+            // Nothing is ever deleted: whatever stood there was acknowledged.
+            let what = format!("the log begins at {from}, and what stood before is missing");
+            self.findings.add(Invariant::NoLostAck, None, what);
+        }
         let mut hops_in_flight = 0;
         for partition in &self.partitions {
             let trust = partition.trust(&self.keys);
