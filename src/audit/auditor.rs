@@ -16,6 +16,7 @@ use crate::wire::prove::Said;
 use crate::wire::seal::SigningKeys;
 use crate::wire::section::records;
 use crate::wire::signal::SignalRecord;
+use crate::wire::state::StateKey;
 use crate::wire::trailer::{Counts, Mark, ROUTING_VERSION, TRAILER_KEY};
 use std::collections::BTreeMap;
 
@@ -324,7 +325,8 @@ impl Auditor {
         unread.sort_unstable();
         for key in unread {
             let what = "its stored state cannot be read".to_owned();
-            self.findings.add(Invariant::Fold, key.get(2..), what);
+            let of = StateKey::read(key.as_bytes()).map(StateKey::id);
+            self.findings.add(Invariant::Fold, of, what);
         }
         self.history.unsettled(&mut self.findings);
         attempts
