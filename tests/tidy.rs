@@ -10,7 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("wire", &["attempt", "webhook"]),
     ("ports", &["attempt", "wire"]),
     ("lane", &["attempt", "webhook", "wire", "ports"]),
-    ("config", &["attempt"]),
+    ("config", &["attempt", "webhook"]),
     ("crash", &[]),
     ("telemetry", &["attempt", "webhook", "wire", "lane"]),
     ("adapters", &["attempt", "webhook", "wire", "ports", "lane", "crash"]),

@@ -170,7 +170,7 @@ impl Attempt {
     fn passes_when_full(&self, signal: &Signal, transition: &Transition) -> bool {
         let moves = matches!(transition, Transition::To(_));
         match &signal.news {
-            News::Completed { .. } => moves && !self.evidence.has_completed(),
+            News::Completed { .. } => moves && !self.evidence.has_applied(NewsName::Completed),
             News::Decided(_) => moves,
             News::SessionCreated
             | News::KycRequired

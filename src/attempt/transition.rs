@@ -4,7 +4,7 @@
 
 use super::ids::{SessionId, TransactionRef};
 use super::policy::{GateClient, LateCompletion, OnFailed, Policy};
-use super::signal::{News, Ruling, Signal, Source, Timeliness};
+use super::signal::{News, NewsName, Ruling, Signal, Source, Timeliness};
 use super::state::{CameFrom, Completion, State};
 use super::verdict::{Contradiction, ReviewCause, Stale};
 use super::{Attempt, Origin};
@@ -75,7 +75,7 @@ impl Attempt {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
                 // A person has closed this once: it is not reopened over their head.
-                (None, LateCompletion::Fulfill) if self.evidence.has_decision() => {
+                (None, LateCompletion::Fulfill) if self.evidence.has_applied(NewsName::Decided) => {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
                 (None, LateCompletion::Fulfill) => To(self.fulfilled(session, transaction)),
