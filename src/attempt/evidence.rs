@@ -58,17 +58,11 @@ impl Evidence {
         self.entries.len() >= EVIDENCE_MAX
     }
 
-    /// Whether a completion has had its effect. One that came through another's endpoint, or out
+    /// Whether news of this name has had its effect. What came through another's endpoint, or out
     /// of time, has had none.
-    pub fn has_completed(&self) -> bool {
-        let completed = EventName::Known(NewsName::Completed);
-        self.entries.iter().any(|e| e.name == completed && e.verdict == Verdict::Applied)
-    }
-
-    /// Whether an operator has ended a review of this attempt.
-    pub fn has_decision(&self) -> bool {
-        let decided = EventName::Known(NewsName::Decided);
-        self.entries.iter().any(|e| e.name == decided && e.verdict == Verdict::Applied)
+    pub fn has_applied(&self, name: NewsName) -> bool {
+        let name = EventName::Known(name);
+        self.entries.iter().any(|e| e.name == name && e.verdict == Verdict::Applied)
     }
 
     pub fn knows(&self, signal: &Signal) -> Known {

@@ -127,7 +127,8 @@ impl Attempt {
             return self.full();
         }
         match transition {
-            Transition::Old(why) => self.stay(signal, why, replacing, policy),
+            Transition::Old(why) => self.stay(signal, why, self.state.clone(), replacing, policy),
+            Transition::OldTo(why, state) => self.stay(signal, why, state, replacing, policy),
             Transition::Clash(why) => self.clash(signal, why, self.state.clone(), replacing),
             Transition::ClashTo(why, state) => self.clash(signal, why, state, replacing),
             Transition::Noted => self.apply(signal, self.state.clone(), replacing),
@@ -169,7 +170,7 @@ impl Attempt {
     fn passes_when_full(&self, signal: &Signal, transition: &Transition) -> bool {
         let moves = matches!(transition, Transition::To(_));
         match &signal.news {
-            News::Completed { .. } => moves && !self.evidence.has_completed(),
+            News::Completed { .. } => moves && !self.evidence.has_applied(NewsName::Completed),
             News::Decided(_) => moves,
             News::SessionCreated
             | News::KycRequired
@@ -189,9 +190,17 @@ impl Attempt {
         }
     }
 
-    fn stay(&self, signal: &Signal, why: Stale, replacing: Option<usize>, policy: &Policy) -> Step {
+    fn stay(
+        &self,
+        signal: &Signal,
+        why: Stale,
+        state: State,
+        replacing: Option<usize>,
+        policy: &Policy,
+    ) -> Step {
         let verdict = Verdict::Stale(why);
         let mut next = self.clone();
+        next.state = state;
         next.evidence = self.evidence.with(signal, verdict, replacing);
         let mut effects = vec![];
         if why == Stale::DuplicateFulfillmentBlocked {

@@ -24,6 +24,8 @@ pub enum State {
     /// Completion was verified and the fulfillment is owed from this moment.
     Fulfilled {
         session: Option<SessionId>,
+        /// The payment's, from the first of its completions that named one: it may have come
+        /// after the fulfillment.
         transaction: Option<TransactionRef>,
     },
     Failed {
@@ -51,8 +53,16 @@ pub enum State {
 pub struct Completion {
     /// The session that was paid, which need not be the attempt's own.
     pub session: Option<SessionId>,
+    /// As it named it, or, if it did not, as the first later completion of the same payment did.
     pub transaction: Option<TransactionRef>,
     pub terms: Terms,
+}
+
+impl Completion {
+    /// The session that was paid: where it names none, the attempt's own.
+    pub(super) fn paid<'a>(&'a self, own: &'a Option<SessionId>) -> Option<&'a SessionId> {
+        self.session.as_ref().or(own.as_ref())
+    }
 }
 
 /// What a review goes back to when it is closed.
@@ -119,6 +129,27 @@ impl State {
             | Self::Cancelled { session }
             | Self::Review { session, .. } => session.as_ref(),
         }
+    }
+
+    /// The same payment with its transaction named; nothing where it is named already, or `said`
+    /// names none.
+    pub(super) fn naming(&self, said: &Option<TransactionRef>) -> Option<Self> {
+        let mut named = self.clone();
+        let transaction = match &mut named {
+            Self::Fulfilled { transaction, .. } => transaction,
+            Self::Review { completion, .. } => &mut completion.transaction,
+            Self::PendingSession { .. }
+            | Self::RequiresAction { .. }
+            | Self::Processing { .. }
+            | Self::Failed { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => return None,
+        };
+        if transaction.is_some() || said.is_none() {
+            return None;
+        }
+        transaction.clone_from(said);
+        Some(named)
     }
 
     pub(super) fn came_from(&self) -> CameFrom {

@@ -4,7 +4,7 @@
 
 use super::ids::{SessionId, TransactionRef};
 use super::policy::{GateClient, LateCompletion, OnFailed, Policy};
-use super::signal::{News, Ruling, Signal, Source, Timeliness};
+use super::signal::{News, NewsName, Ruling, Signal, Source, Timeliness};
 use super::state::{CameFrom, Completion, State};
 use super::verdict::{Contradiction, ReviewCause, Stale};
 use super::{Attempt, Origin};
@@ -17,6 +17,8 @@ pub(super) enum Transition {
     /// True, and changes no state: the record learned something.
     Noted,
     Old(Stale),
+    /// Old, but it names what the state had left open.
+    OldTo(Stale, State),
     Clash(Contradiction),
     /// A clash that also frees what the attempt held.
     ClashTo(Contradiction, State),
@@ -73,7 +75,7 @@ impl Attempt {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
                 // A person has closed this once: it is not reopened over their head.
-                (None, LateCompletion::Fulfill) if self.evidence.has_decision() => {
+                (None, LateCompletion::Fulfill) if self.evidence.has_applied(NewsName::Decided) => {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
                 (None, LateCompletion::Fulfill) => To(self.fulfilled(session, transaction)),
@@ -84,18 +86,18 @@ impl Attempt {
                 if self.fit(signal) == Fit::OtherSession || differ(had, transaction) {
                     Clash(Why::SecondPayment)
                 } else if signal.source == Source::Reading {
-                    Old(Stale::NothingNew)
+                    self.told_again(Stale::NothingNew, transaction)
                 } else {
-                    Old(Stale::DuplicateFulfillmentBlocked)
+                    self.told_again(Stale::DuplicateFulfillmentBlocked, transaction)
                 }
             }
-            (S::Review { completion, .. }, N::Completed { transaction }) => {
-                if differ(&completion.session, &signal.facts.session)
+            (S::Review { session: own, completion, .. }, N::Completed { transaction }) => {
+                if differ(&completion.paid(own), &session)
                     || differ(&completion.transaction, transaction)
                 {
                     Clash(Why::SecondPayment)
                 } else {
-                    Old(Stale::NothingNew)
+                    self.told_again(Stale::NothingNew, transaction)
                 }
             }
 
@@ -294,7 +296,7 @@ impl Attempt {
                 }
                 match decision.ruling {
                     Ruling::Fulfill => To(S::Fulfilled {
-                        session: completion.session.as_ref().or(session.as_ref()).cloned(),
+                        session: completion.paid(session).cloned(),
                         transaction: completion.transaction.clone(),
                     }),
                     Ruling::Close => To(closed(came_from, session)),
@@ -384,6 +386,15 @@ impl Attempt {
         transaction: &Option<TransactionRef>,
     ) -> State {
         State::Fulfilled { session: self.session_with(session), transaction: transaction.clone() }
+    }
+
+    /// One more completion of the payment that is known. The first of them to name a transaction
+    /// names the payment's: from then on another reference is another payment.
+    fn told_again(&self, why: Stale, transaction: &Option<TransactionRef>) -> Transition {
+        match self.state.naming(transaction) {
+            Some(state) => Transition::OldTo(why, state),
+            None => Transition::Old(why),
+        }
     }
 
     fn review(

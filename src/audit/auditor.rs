@@ -16,6 +16,7 @@ use crate::wire::prove::Said;
 use crate::wire::seal::SigningKeys;
 use crate::wire::section::records;
 use crate::wire::signal::SignalRecord;
+use crate::wire::state::StateKey;
 use crate::wire::trailer::{Counts, Mark, ROUTING_VERSION, TRAILER_KEY};
 use std::collections::BTreeMap;
 
@@ -261,6 +262,11 @@ impl Auditor {
     /// Everything has been read, from `from` to `end`; `torn` bytes of an unfinished frame follow.
     pub fn finish(mut self, from: u64, end: u64, torn: u64) -> Result<Report, AuditError> {
         let mut report = Report { from, end, ..Report::default() };
+        if from > 0 {
+            // Nothing is ever deleted: whatever stood there was acknowledged.
+            let what = format!("the log begins at {from}, and what stood before is missing");
+            self.findings.add(Invariant::NoLostAck, None, what);
+        }
         let mut hops_in_flight = 0;
         for partition in &self.partitions {
             let trust = partition.trust(&self.keys);
@@ -319,7 +325,8 @@ impl Auditor {
         unread.sort_unstable();
         for key in unread {
             let what = "its stored state cannot be read".to_owned();
-            self.findings.add(Invariant::Fold, key.get(2..), what);
+            let of = StateKey::read(key.as_bytes()).map(StateKey::id);
+            self.findings.add(Invariant::Fold, of, what);
         }
         self.history.unsettled(&mut self.findings);
         attempts

@@ -4,7 +4,7 @@
 use crate::attempt::{Attempt, Home};
 use crate::wire::Topic;
 use crate::wire::section::{Record, records};
-use crate::wire::state::{decode_attempt, decode_home};
+use crate::wire::state::{StateKey, decode_attempt, decode_home};
 use crate::wire::trailer::{TRAILER_KEY, Trailer};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -103,15 +103,7 @@ pub fn attempt_of(topic: Topic, record: &Record<'_>) -> Option<String> {
         Topic::Fulfillments | Topic::Transitions => Some(key),
         // A summary is of a partition.
         Topic::Metrics => key.parse::<u32>().is_err().then_some(key),
-        Topic::Attempts => {
-            let rest = key.get(2..)?;
-            let name = if key.starts_with("p/") {
-                rest.rsplit_once('/').map_or(rest, |(session, _)| session)
-            } else {
-                rest
-            };
-            Some(name.to_owned())
-        }
+        Topic::Attempts => StateKey::read(record.key).map(|key| key.id().to_owned()),
         Topic::DeadLetters | Topic::Signals => None,
     }
 }
@@ -122,20 +114,23 @@ fn fields(topic: Topic, ours: &Record<'_>, theirs: &Record<'_>) -> String {
     }
     let fields = match topic {
         Topic::Fulfillments | Topic::Transitions | Topic::Metrics => json(ours, theirs),
-        Topic::Attempts if ours.key.starts_with(b"a/") => {
-            match (decode_attempt(ours.value), decode_attempt(theirs.value)) {
-                (Ok(ours), Ok(theirs)) => attempt(&ours, &theirs),
-                _unreadable => vec![],
+        Topic::Attempts => match StateKey::read(ours.key) {
+            Some(StateKey::Attempt(_)) => {
+                match (decode_attempt(ours.value), decode_attempt(theirs.value)) {
+                    (Ok(ours), Ok(theirs)) => attempt(&ours, &theirs),
+                    _unreadable => vec![],
+                }
             }
-        }
-        Topic::Attempts if ours.key.starts_with(b"s/") => {
-            match (decode_home(ours.value), decode_home(theirs.value)) {
-                (Ok(Home::Adopted(ours)), Ok(Home::Adopted(theirs))) => attempt(&ours, &theirs),
-                (Ok(_), Ok(_)) => vec!["whose it is".to_owned()],
-                _unreadable => vec![],
+            Some(StateKey::Session(_)) => {
+                match (decode_home(ours.value), decode_home(theirs.value)) {
+                    (Ok(Home::Adopted(ours)), Ok(Home::Adopted(theirs))) => attempt(&ours, &theirs),
+                    (Ok(_), Ok(_)) => vec!["whose it is".to_owned()],
+                    _unreadable => vec![],
+                }
             }
-        }
-        Topic::Attempts | Topic::DeadLetters | Topic::Signals => vec![],
+            Some(StateKey::Parked(_)) | None => vec![],
+        },
+        Topic::DeadLetters | Topic::Signals => vec![],
     };
     if fields.is_empty() { "its bytes".to_owned() } else { fields.join(", ") }
 }

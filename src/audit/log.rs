@@ -1,12 +1,12 @@
-//! The frames of a data folder, from the oldest that is kept to the last whole one.
+//! The frames of a data folder, from the oldest that is there to the last whole one.
 
 use super::AuditError;
 use crate::adapters::embedded::disk::{Disk, RealDisk};
 use crate::adapters::embedded::folder::log_folder;
 use crate::adapters::embedded::frame::Frame;
 use crate::adapters::embedded::reader::promised;
-use crate::adapters::embedded::{LogEnd, LogReader};
-use std::path::Path;
+use crate::adapters::embedded::{LogEnd, LogError, LogReader};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,23 +50,37 @@ impl JournalLog {
 
     /// Says whether what was read is all there is: how much of a torn frame stands behind it.
     pub fn end(&mut self) -> Result<u64, AuditError> {
+        let torn = self.torn()?;
         if self.at() < self.promised {
             return Err(AuditError::Shortened { end: self.at(), promised: self.promised });
         }
+        Ok(torn)
+    }
+
+    /// What stands behind the last whole frame. Damage is told from an end before anything else:
+    /// a log that is broken in the middle does not end there.
+    fn torn(&mut self) -> Result<u64, AuditError> {
         let mut looks = 0;
         loop {
             let found = self.reader.end();
             // A frame that is whole by now was being written before: the log only goes on.
-            let at = self.reader.at();
-            if at >= self.until && self.goes_on()? {
+            let lsn = self.at();
+            if lsn >= self.until && self.goes_on()? {
                 return Ok(0);
             }
             looks += 1;
+            let damaged = |path: PathBuf, at, what| {
+                Err(AuditError::Damaged { lsn, path: path.display().to_string(), at, what })
+            };
             match found {
                 Ok(LogEnd::Clean) => return Ok(0),
                 Ok(LogEnd::Torn { bytes }) if looks >= LOOKS => return Ok(bytes),
                 Ok(LogEnd::Broken { path, at }) if looks >= LOOKS => {
-                    return Err(AuditError::BrokenEnd { path: path.display().to_string(), at });
+                    let what = "a frame was written to its end and its checksum does not hold";
+                    return damaged(path, at, what);
+                }
+                Err(LogError::Damaged { path, at, what }) if looks >= LOOKS => {
+                    return damaged(path, at, what);
                 }
                 Err(error) if looks >= LOOKS => return Err(error.into()),
                 Ok(LogEnd::Torn { .. } | LogEnd::Broken { .. }) | Err(_) => {

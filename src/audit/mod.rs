@@ -54,11 +54,12 @@ pub enum AuditError {
     Files { folder: String, source: io::Error },
     #[error("{0}")]
     Log(#[from] LogError),
+    /// `lsn` is the address in the log, `at` the byte of the file.
     #[error(
-        "{path} is damaged at byte {at}: the last frame was written to its end and its checksum \
-         does not hold"
+        "the log is damaged at {lsn}, byte {at} of {path} ({what}); what lies behind could not be \
+         judged"
     )]
-    BrokenEnd { path: String, at: u64 },
+    Damaged { lsn: u64, path: String, at: u64, what: &'static str },
     #[error("the log ends at {end}, but was durable up to {promised}: what stood between is lost")]
     Shortened { end: u64, promised: u64 },
     #[error("the frame at {lsn} has a checksum that holds over {what}")]

@@ -6,7 +6,7 @@ use super::difference::{differences, trailer_fields};
 use super::invariant::Invariant;
 use super::report::Findings;
 use crate::adapters::embedded::frame::FrameRun;
-use crate::attempt::{Attempt, DeadLetter, Home, Mode};
+use crate::attempt::{Attempt, DeadLetter, Mode};
 use crate::lane::batch::{Batch, Decided, Goes};
 use crate::lane::part::{self, Hand, Scene, Standing, Written};
 use crate::lane::resident::Resident;
@@ -250,16 +250,8 @@ impl Partition {
     /// Every attempt that is stored here; the keys of what cannot be read go to `unreadable`.
     pub fn attempts(&self, mut each: impl FnMut(&Attempt), mut unreadable: impl FnMut(&str)) {
         for (key, bytes) in &self.states {
-            let read = if key.starts_with("a/") {
-                state::decode_attempt(bytes).map(|attempt| each(&attempt))
-            } else if key.starts_with("s/") {
-                state::decode_home(bytes).map(|home| match home {
-                    Home::Adopted(attempt) => each(&attempt),
-                    Home::Unknown | Home::Claimed { .. } | Home::Parked { .. } => {}
-                })
-            } else {
-                Ok(())
-            };
+            let read = state::decode_attempt_at(key.as_bytes(), bytes)
+                .map(|attempt| attempt.iter().for_each(&mut each));
             if read.is_err() {
                 unreadable(key);
             }

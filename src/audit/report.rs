@@ -44,7 +44,7 @@ pub struct Report {
     /// Those of them that could not be decided again.
     pub undecided: u64,
     pub signals: u64,
-    /// Where the journal begins. After 0, what stood before is not kept.
+    /// Where the journal begins. After 0, what stood before is missing.
     pub from: u64,
     pub end: u64,
 }

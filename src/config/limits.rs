@@ -21,10 +21,6 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 /// that touches it. A thousand is far past what one process can feed.
 pub const PARTITIONS_MAX: u32 = 1024;
 
-/// Secrets that one endpoint may hold at a time. Rotation needs two, an overlap gone wrong three;
-/// each one costs a whole HMAC per delivery.
-pub const ENDPOINT_SECRETS_MAX: usize = 8;
-
 /// A secret is a short text. The bound keeps a wrong path, such as a log or a device, from being
 /// read to its end.
 pub const SECRET_BYTES_MAX: u64 = 4096;

@@ -8,13 +8,14 @@
 use super::api::{Api, Caller, query};
 use super::problem::Problem;
 use crate::attempt::{
-    Attempt, AttemptId, EVIDENCE_MAX, Entry, Home, Origin, ReviewCause, State, StateName, Terms,
+    Attempt, AttemptId, EVIDENCE_MAX, Entry, Origin, ReviewCause, State, StateName, Terms,
 };
+use crate::lane::resident::Resident;
 use crate::ports::{Feeds, View};
-use crate::wire::prove::{Address, Trust};
+use crate::wire::prove::Trust;
 use crate::wire::published::rfc3339;
 use crate::wire::seal::{Seal, Sealed};
-use crate::wire::state::{attempt_key, decode_attempt, decode_home, session_key};
+use crate::wire::state::decode_attempt_at;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -198,11 +199,7 @@ impl<V: View, F> Api<V, F> {
         let Ok(id) = AttemptId::parse(id) else { return Ok(None) };
         let address = self.trust.address(&id);
         let Some(partition) = address.home(self.partitions) else { return Ok(None) };
-        let key = match &address {
-            Address::Attempt(id) => attempt_key(id),
-            Address::Session(session) => session_key(session),
-            Address::Nobody => return Ok(None),
-        };
+        let Some(key) = Resident::key(&address) else { return Ok(None) };
         let key = Bytes::copy_from_slice(key.as_bytes());
         let looked = self.view.look_up(partition, vec![key.clone()]).await;
         let looked = looked.map_err(|_| view_unavailable())?;
@@ -215,20 +212,10 @@ impl<V: View, F> Api<V, F> {
 
 /// The attempt that stands under a key, if it is one's place.
 fn attempt_at(key: &[u8], value: &[u8]) -> Result<Option<Attempt>, Problem> {
-    let unreadable = |_| {
+    decode_attempt_at(key, value).map_err(|_| {
         tracing::error!("a state of the view cannot be read");
         Problem::internal()
-    };
-    if key.starts_with(b"a/") {
-        decode_attempt(value).map(Some).map_err(unreadable)
-    } else if key.starts_with(b"s/") {
-        match decode_home(value).map_err(unreadable)? {
-            Home::Adopted(attempt) => Ok(Some(*attempt)),
-            Home::Unknown | Home::Claimed { .. } | Home::Parked { .. } => Ok(None),
-        }
-    } else {
-        Ok(None)
-    }
+    })
 }
 
 fn no_such_attempt() -> Problem {

@@ -1,6 +1,6 @@
 //! The webhook door: verify over the raw bytes, countersign, append durably, and only then say yes.
 
-use crate::attempt::{EndpointName, Timeliness, Timestamp};
+use crate::attempt::{EndpointName, Timeliness};
 use crate::crash;
 use crate::lane::home::home;
 use crate::ports::{Append, AppendError, Clock, Journal};
@@ -184,10 +184,6 @@ impl<J: Journal, C: Clock> Door<J, C> {
     fn partition(&self, to: &Address, digest: &[u8]) -> u32 {
         let partitions = self.journal.partitions();
         to.home(partitions).unwrap_or_else(|| home(digest, partitions))
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 }
 

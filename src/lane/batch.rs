@@ -5,7 +5,6 @@ use super::home::{Route, route};
 use super::resident::{Outcome, Resident};
 use crate::attempt::{DeadLetter, Position, SessionId, SourceKind, Timestamp};
 use crate::ports::Fetched;
-use crate::wire::own::{Own, What};
 use crate::wire::prove::{Address, Proven, Said, Trust};
 use crate::wire::signal::{Arrival, Form, Hop, HopTo, SignalRecord};
 use bytes::Bytes;
@@ -160,16 +159,6 @@ pub fn weight(record: &SignalRecord) -> usize {
         Form::Own => 0,
     };
     record.value.len() + signature + FIXED
-}
-
-/// Whether a signal is a claim, without proving it.
-pub fn is_claim(signal: &Fetched) -> bool {
-    match (&signal.proven, &signal.record.form) {
-        (Some(proven), _) => matches!(proven.said, Said::Claim(_)),
-        (None, Form::Webhook(_)) => false,
-        (None, Form::Own) => Own::from_json(&signal.record.value)
-            .is_ok_and(|own| matches!(own.what, What::Claim { .. })),
-    }
 }
 
 /// The session at whose home a group's tasks are decided, if it is one.

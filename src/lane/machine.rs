@@ -3,11 +3,12 @@
 
 pub use super::told::{Limits, Report, Rules, Stop, Todo, Told};
 
-use super::batch::{Batch, Decided, Item, is_claim, weight};
+use super::batch::{Batch, Decided, Item, weight};
 use super::dirty::Dirty;
 use super::part::{self, Hand, Scene, Standing};
 use crate::attempt::Timestamp;
 use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
+use crate::wire::prove::Said;
 use crate::wire::published;
 use crate::wire::trailer::Trailer;
 use bytes::Bytes;
@@ -214,9 +215,12 @@ impl Lane {
 
     fn take(&mut self) -> Vec<Fetched> {
         let (mut bytes, mut claims, mut count) = (0, 0, 0);
-        for signal in self.inbox.iter().take(self.batch_most) {
+        for signal in self.inbox.iter_mut().take(self.batch_most) {
             let heavy = bytes + weight(&signal.record) > self.limits.batch_bytes;
-            claims += usize::from(is_claim(signal));
+            // Kept, so that the batch need not prove it again.
+            let prove = || self.rules.trust.prove(&signal.record);
+            let proven = signal.proven.get_or_insert_with(prove);
+            claims += usize::from(matches!(proven.said, Said::Claim(_)));
             // The first one is always taken, however large.
             if count > 0 && (heavy || claims > self.limits.batch_claims) {
                 break;

@@ -13,7 +13,7 @@ mod secret;
 mod signature;
 
 pub use envelope::{EnvelopeError, Event, EventType, Fact, SessionData, UnsignedHeaders};
-pub use secret::{Keyring, SecretIndex, WebhookSecret};
+pub use secret::{ENDPOINT_SECRETS_MAX, Keyring, SecretIndex, WebhookSecret};
 pub use signature::{SignatureError, SignatureHeader, V1_MAX};
 
 use crate::attempt::{Digest, Timeliness, Timestamp};

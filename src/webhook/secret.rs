@@ -57,20 +57,16 @@ pub struct Keyring {
 
 /// Secrets that one endpoint may hold at a time. Rotation needs two, an overlap gone wrong three;
 /// each one costs a whole HMAC per delivery.
-pub const SECRETS_MAX: usize = 8;
+pub const ENDPOINT_SECRETS_MAX: usize = 8;
 
 impl Keyring {
-    /// Keeps the first `SECRETS_MAX` secrets under their places.
+    /// Keeps the first `ENDPOINT_SECRETS_MAX` secrets under their places.
     pub fn new(secrets: impl IntoIterator<Item = (SecretIndex, WebhookSecret)>) -> Self {
-        Self { secrets: secrets.into_iter().take(SECRETS_MAX).collect() }
+        Self { secrets: secrets.into_iter().take(ENDPOINT_SECRETS_MAX).collect() }
     }
 
     pub fn of_one(secret: WebhookSecret) -> Self {
         Self::new([(SecretIndex(0), secret)])
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
     }
 
     /// The places that its secrets have in the configuration.

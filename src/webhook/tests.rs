@@ -76,7 +76,6 @@ fn a_header_signed_with_both_secrets_counts_for_the_first_of_the_configuration()
 fn no_secret_opens_an_endpoint_without_secrets() {
     let signature = secret(NEW).sign(NOW, b"{}");
     let unverified = Unverified { body: b"{}", signature: &signature };
-    assert!(Keyring::new([]).is_empty());
     assert_eq!(unverified.verify(&Keyring::new([])).err(), Some(SignatureError::Mismatch));
 }
 

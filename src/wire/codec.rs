@@ -1,7 +1,5 @@
 //! Small integers and lengths, written compactly and read without trusting them.
 
-use bytes::Bytes;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     #[error("the bytes end in the middle of {0}")]
@@ -39,10 +37,6 @@ impl<'a> Reader<'a> {
 
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
-    }
-
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
     }
 
     pub fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], WireError> {
@@ -83,11 +77,6 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, what: &'static str) -> Result<&'a str, WireError> {
         std::str::from_utf8(self.bytes(what)?).map_err(|_| WireError::Malformed(what))
     }
-}
-
-/// `part` of `whole`, without copying. `part` must lie inside `whole`.
-pub fn share(whole: &Bytes, part: &[u8]) -> Bytes {
-    whole.slice_ref(part)
 }
 
 #[cfg(test)]

@@ -9,19 +9,55 @@ use smol_str::{SmolStr, format_smolstr};
 /// The first byte of a stored state.
 const VERSION: u8 = 1;
 
+/// What the key of a stored state begins with, by what stands under it.
+const ATTEMPT: &str = "a/";
+const SESSION: &str = "s/";
+const PARKED: &str = "p/";
+
 /// The key of an attempt whose id we minted.
 pub fn attempt_key(id: &AttemptId) -> SmolStr {
-    format_smolstr!("a/{id}")
+    format_smolstr!("{ATTEMPT}{id}")
 }
 
 /// The key of a session's home, and of the attempt where it was adopted.
 pub fn session_key(session: &SessionId) -> SmolStr {
-    format_smolstr!("s/{session}")
+    format_smolstr!("{SESSION}{session}")
 }
 
 /// The key of the parked body in `slot`.
 pub fn parked_key(session: &SessionId, slot: usize) -> String {
-    format!("p/{session}/{slot}")
+    format!("{PARKED}{session}/{slot}")
+}
+
+/// A key of a stored state, read: what stands under it, and the id that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateKey<'a> {
+    /// An attempt whose id we minted.
+    Attempt(&'a str),
+    /// A session's home, and the attempt where it was adopted.
+    Session(&'a str),
+    /// A body that waits, by its session.
+    Parked(&'a str),
+}
+
+impl<'a> StateKey<'a> {
+    pub fn read(key: &'a [u8]) -> Option<Self> {
+        let key = std::str::from_utf8(key).ok()?;
+        if let Some(id) = key.strip_prefix(ATTEMPT) {
+            return Some(Self::Attempt(id));
+        }
+        if let Some(session) = key.strip_prefix(SESSION) {
+            return Some(Self::Session(session));
+        }
+        let (session, _slot) = key.strip_prefix(PARKED)?.rsplit_once('/')?;
+        Some(Self::Parked(session))
+    }
+
+    pub fn id(self) -> &'a str {
+        match self {
+            Self::Attempt(id) | Self::Session(id) | Self::Parked(id) => id,
+        }
+    }
 }
 
 pub fn encode_attempt(attempt: &Attempt, out: &mut Vec<u8>) {
@@ -34,6 +70,18 @@ pub fn decode_attempt(bytes: &[u8]) -> Result<Attempt, WireError> {
         .ok()
         .and_then(AttemptV1::understood)
         .ok_or(WireError::Malformed("a stored attempt"))
+}
+
+/// The attempt that stands under a key, minted or adopted, if one does.
+pub fn decode_attempt_at(key: &[u8], bytes: &[u8]) -> Result<Option<Attempt>, WireError> {
+    match StateKey::read(key) {
+        Some(StateKey::Attempt(_)) => decode_attempt(bytes).map(Some),
+        Some(StateKey::Session(_)) => Ok(match decode_home(bytes)? {
+            Home::Adopted(attempt) => Some(*attempt),
+            Home::Unknown | Home::Claimed { .. } | Home::Parked { .. } => None,
+        }),
+        Some(StateKey::Parked(_)) | None => Ok(None),
+    }
 }
 
 pub fn encode_home(home: &Home, out: &mut Vec<u8>) {

@@ -5,6 +5,7 @@ use super::own::{Own, What};
 use super::prove::{Address, Said, Trust};
 use super::seal::SigningKeys;
 use super::signal::{Arrival, Form, HopTo, SignalRecord, Stamp};
+use super::state::StateKey;
 use super::trailer::{Counts, Mark, Owner, Trailer};
 use super::{published, state};
 use crate::attempt::{
@@ -335,6 +336,23 @@ fn every_stored_state_comes_back() {
     assert_eq!(attempt.evidence.entries()[0].kind, SourceKind::Webhook);
     assert_eq!(attempt.evidence.entries()[0].digest, digest(BODY.as_bytes()));
     assert!(matches!(completed().source, Source::Webhook { .. }));
+}
+
+#[test]
+fn a_key_says_what_stands_under_it() {
+    let session = SessionId::parse("gs_1").unwrap();
+    let id = AttemptId::parse("att_1").unwrap();
+    for (key, text, read) in [
+        (state::attempt_key(&id).to_string(), "a/att_1", StateKey::Attempt("att_1")),
+        (state::session_key(&session).to_string(), "s/gs_1", StateKey::Session("gs_1")),
+        (state::parked_key(&session, 7), "p/gs_1/7", StateKey::Parked("gs_1")),
+    ] {
+        assert_eq!(key, text);
+        assert_eq!(StateKey::read(key.as_bytes()), Some(read));
+    }
+    for none in ["", "a", "p/gs_1", "x/gs_1"] {
+        assert_eq!(StateKey::read(none.as_bytes()), None, "{none}");
+    }
 }
 
 #[test]

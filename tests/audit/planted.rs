@@ -1,8 +1,10 @@
 //! What somebody could have done to a journal, each under the invariant that it breaks. Every
 //! frame has a checksum that holds, and every rolling hash is made right again.
 
+use super::clean::{conserves, give_key, run};
 use super::forged::{ForgedFrame, Journal, Output, Run, resealed};
 use super::{audit, history};
+use std::fs;
 use tidegate::attempt::{Attempt, Evidence, Home, LateCompletion, Stale, Verdict};
 use tidegate::audit::{Invariant, Report};
 use tidegate::wire::Topic;
@@ -300,6 +302,36 @@ fn a_signal_that_was_taken_out() {
             records.pop();
         });
     });
+}
+
+/// Nothing is ever deleted, so that a journal without its beginning has lost it. What is left is
+/// still proven.
+#[test]
+fn a_beginning_that_was_cut_away() {
+    let folder = history::journal();
+    let journal = Journal::read(folder.path());
+    for part in [4, 2] {
+        journal.write_from(folder.path(), journal.frames.len() / part);
+        let report = audit(folder.path()).unwrap();
+        let [missing] = report.violations.as_slice() else { panic!("{:#?}", report.violations) };
+        assert_eq!(missing.invariant, Invariant::NoLostAck);
+        let witness = format!("the log begins at {}, and what stood before", report.from);
+        assert!(missing.witness.starts_with(&witness), "{missing:?}");
+        assert!(report.warnings[0].starts_with("the journal begins at"), "{:?}", report.warnings);
+        conserves(&report);
+    }
+    give_key(folder.path());
+    let (code, answer, _) = run(&["--data", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 1, "{answer}");
+    assert!(answer.contains("VIOLATED  no-lost-ack:"), "{answer}");
+}
+
+#[test]
+fn a_segment_that_is_gone() {
+    let folder = history::journal();
+    fs::remove_file(folder.path().join("journal/00000000000000000000.seg")).unwrap();
+    let report = audit(folder.path()).unwrap();
+    assert_eq!(report.broken(Invariant::NoLostAck), 1, "{:#?}", report.violations);
 }
 
 #[test]

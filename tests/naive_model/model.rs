@@ -294,7 +294,8 @@ impl Model {
             }
         }
         let then = self.look_up(said, settings);
-        if said.source == Source::Reading && then == Stale("nothing_new") {
+        let teaches = self.names_the_transaction(said, then);
+        if said.source == Source::Reading && then == Stale("nothing_new") && !teaches {
             return ("stale", Some("nothing_new"));
         }
         if known.is_none() && self.known.len() >= FULL && !self.finds_room(said, then) {
@@ -305,6 +306,9 @@ impl Model {
         match known {
             Some(known) => self.known[known] = heard,
             None => self.known.push(heard),
+        }
+        if teaches {
+            self.transaction = said.transaction;
         }
         self.carry_out(then, said, settings)
     }
@@ -335,7 +339,8 @@ impl Model {
             IsReading => said.source == Source::Reading,
             KeepsOpen => settings.keeps_open,
             OtherPayment => {
-                differ(self.paid, said.session) || differ(self.transaction, said.transaction)
+                differ(self.paid.or(self.session), said.session)
+                    || differ(self.transaction, said.transaction)
             }
             LateFulfills => settings.late_fulfills && !self.ruled,
             Doubtful => self.doubt(said).is_some(),
@@ -359,6 +364,12 @@ impl Model {
             ("flow_mismatch", flows_differ && differ(ours.flow, theirs.flow)),
         ];
         doubts.into_iter().find(|(_, doubtful)| *doubtful).map(|(cause, _)| cause)
+    }
+
+    /// Of a payment that is known, the first completion to name a transaction names its own.
+    fn names_the_transaction(&self, said: &Said, then: Then) -> bool {
+        let again = [Stale("nothing_new"), Stale("duplicate_fulfillment_blocked")].contains(&then);
+        said.news == Completed && again && self.transaction.is_none() && said.transaction.is_some()
     }
 
     fn finds_room(&self, said: &Said, then: Then) -> bool {

@@ -94,10 +94,6 @@ impl DataFolder {
         }
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     pub fn partitions(&self) -> u32 {
         self.pins.partitions
     }

@@ -119,6 +119,22 @@ fn a_reading_that_says_nothing_new_needs_no_room() {
 }
 
 #[test]
+fn a_transaction_that_is_named_late_finds_no_room() {
+    story(
+        full(minted(), can_ask(), "made created\nevt_a completed tx=none"),
+        can_ask(),
+        "evt_x completed
+         read_1 completed
+         read_2 completed tx=none",
+        expect![[r#"
+            evt_x   evidence_full fulfilled ses_1 | set aside: evidence_full | alarm evidence_full
+            read_1  evidence_full fulfilled ses_1 | set aside: evidence_full | alarm evidence_full
+            read_2  nothing_new  fulfilled ses_1
+        "#]],
+    );
+}
+
+#[test]
 fn the_timely_copy_needs_no_room_of_its_own() {
     story(
         full(minted(), can_ask(), "made created\nevt_a completed out_of_time"),

@@ -13,7 +13,8 @@ pub(super) fn hold(before: &Attempt, signal: &Signal, policy: &Policy, step: &St
     terminal_absorbs(before, signal, step, &context);
     gapless_transitions(before, step, &context);
     completions_are_never_dropped(before, signal, policy, step, ruled, &context);
-    what_is_old_changes_nothing(before, step, &context);
+    what_is_old_changes_nothing(before, signal, step, &context);
+    a_reference_is_kept(before, signal, step, &context);
 }
 
 pub(super) fn is_ruling(signal: &Signal, step: &Step) -> bool {
@@ -74,7 +75,7 @@ fn no_unproven_fulfillment(
 fn terminal_absorbs(before: &Attempt, signal: &Signal, step: &Step, context: &dyn Fn() -> String) {
     let (from, to) = (name(before), name(&step.next));
     if from == StateName::Fulfilled {
-        assert_eq!(before.state, step.next.state, "terminal_absorbs: {}", context());
+        assert!(stays(before, signal, step), "terminal_absorbs: {}", context());
     }
     if is_closed(from) && from != to {
         let completes = matches!(signal.news, News::Completed { .. });
@@ -137,7 +138,50 @@ fn completions_are_never_dropped(
     assert!(ends, "a completion ends fulfilled or in review: {}", context());
 }
 
-fn what_is_old_changes_nothing(before: &Attempt, step: &Step, context: &dyn Fn() -> String) {
+/// The same state as before; only a completion may have named the transaction that it lacked.
+fn stays(before: &Attempt, signal: &Signal, step: &Step) -> bool {
+    let after = &step.next.state;
+    let named = match &signal.news {
+        News::Completed { transaction } => before.state.naming(transaction),
+        _names_none => None,
+    };
+    before.state == *after || named.as_ref() == Some(after)
+}
+
+fn transaction(attempt: &Attempt) -> Option<&TransactionRef> {
+    match &attempt.state {
+        State::Fulfilled { transaction, .. } => transaction.as_ref(),
+        State::Review { completion, .. } => completion.transaction.as_ref(),
+        _has_none => None,
+    }
+}
+
+/// The first reference that a completion names is the payment's. Another is never merely old.
+fn a_reference_is_kept(
+    before: &Attempt,
+    signal: &Signal,
+    step: &Step,
+    context: &dyn Fn() -> String,
+) {
+    let (had, has) = (transaction(before), transaction(&step.next));
+    let paid = matches!(name(&step.next), StateName::Fulfilled | StateName::Review);
+    if had.is_some() && paid {
+        assert_eq!(had, has, "{}", context());
+    }
+    let again = [Stale::NothingNew, Stale::DuplicateFulfillmentBlocked].map(Verdict::Stale);
+    if let News::Completed { transaction: Some(said) } = &signal.news
+        && again.contains(&step.verdict)
+    {
+        assert_eq!(has, Some(said), "{}", context());
+    }
+}
+
+fn what_is_old_changes_nothing(
+    before: &Attempt,
+    signal: &Signal,
+    step: &Step,
+    context: &dyn Fn() -> String,
+) {
     let grown = step.next.evidence.entries().len() - before.evidence.entries().len();
     match step.verdict {
         Verdict::Duplicate => {
@@ -146,7 +190,7 @@ fn what_is_old_changes_nothing(before: &Attempt, step: &Step, context: &dyn Fn()
             assert!(step.effects.is_empty(), "a duplicate has no effect: {}", context());
         }
         Verdict::Stale(_) => {
-            assert_eq!(step.next.state, before.state, "{}", context());
+            assert!(stays(before, signal, step), "{}", context());
             assert_eq!(step.next.sequence, before.sequence, "{}", context());
             assert!(grown <= 1, "{}", context());
         }

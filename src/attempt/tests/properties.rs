@@ -5,6 +5,7 @@ use super::invariants;
 use super::support::*;
 use crate::attempt::*;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn any_policy() -> impl Strategy<Value = Policy> {
     prop::sample::select(every_policy())
@@ -55,6 +56,17 @@ fn any_signal() -> impl Strategy<Value = String> {
     let facts: Vec<_> = facts.into_iter().map(prop::sample::select).collect();
     (who, 0..40_u8, what, facts)
         .prop_map(|(who, id, what, facts)| format!("{who}{id} {what} {}", facts.join(" ")))
+}
+
+/// A completion of one session: who says it, what it says, and which transaction that names.
+fn any_completion() -> impl Strategy<Value = (&'static str, String, Option<&'static str>)> {
+    let who = prop::sample::select(vec!["evt_", "read_"]);
+    let named = prop::sample::select(vec![None, None, Some("tx_1"), Some("tx_2"), Some("tx_3")]);
+    let facts = [vec!["", "amount=1.00"], vec!["", "session=none"]].map(prop::sample::select);
+    (who, named, facts.to_vec()).prop_map(|(who, named, facts)| {
+        let tx = named.unwrap_or("none");
+        (who, format!("completed tx={tx} {}", facts.join(" ")), named)
+    })
 }
 
 /// The same id twice is the same bytes only if it says the same, however it was delivered.
@@ -145,6 +157,24 @@ proptest! {
         let expected = usize::from(one.iter().any(paid));
         prop_assert_eq!(told(&created, &[policy], &one).1, expected);
         prop_assert_eq!(told(&created, &[policy], &other).1, expected);
+    }
+
+    /// Two references are two payments, whichever completion names them, and whatever else comes
+    /// between or names none.
+    #[test]
+    fn order_free_to_the_second_payment(
+        start in any_origin(),
+        policy in any_policy(),
+        said in prop::collection::vec(any_completion(), 1..8),
+    ) {
+        let start = after(start, policy, "made created");
+        let lines = said.iter().enumerate().map(|(at, (who, rest, _))| format!("{who}{at} {rest}"));
+        let history: Vec<Signal> = lines.map(|line| signal(&line, &start)).collect();
+        let references: BTreeSet<_> = said.iter().filter_map(|(_, _, named)| *named).collect();
+        let (attempt, _) = told(&start, &[policy], &history);
+        let second = Verdict::Contradiction(Contradiction::SecondPayment);
+        let found = attempt.evidence.entries().iter().any(|entry| entry.verdict == second);
+        prop_assert_eq!(found, references.len() > 1);
     }
 
     #[test]

@@ -114,6 +114,48 @@ fn an_operator_fulfills_what_the_completion_said() {
 }
 
 #[test]
+fn a_transaction_may_be_named_during_the_review() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         evt_1 completed amount=99.00 tx=none
+         evt_2 completed
+         evt_3 completed tx=tx_2
+         word fulfill
+         evt_4 completed tx=tx_3",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      review ses_1 (amount_mismatch) | 2: pending_session > review | outcome | alarm review | claim ses_1
+            evt_2   nothing_new  review ses_1 (amount_mismatch)
+            evt_3   second_payment review ses_1 (amount_mismatch) | 3: review > review | alarm second_payment
+            word    applied      fulfilled ses_1 tx_1 | 4: review > fulfilled | fulfill 99.00 EUR by operator | outcome
+            evt_4   second_payment fulfilled ses_1 tx_1 | 5: fulfilled > fulfilled | alarm second_payment
+        "#]],
+    );
+}
+
+#[test]
+fn a_completion_that_names_no_session_is_of_our_own() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         evt_1 session_created
+         evt_2 completed session=none tx=none amount=99.00
+         evt_3 completed session=ses_2 tx=tx_2
+         evt_4 completed",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      requires_action ses_1 | 2: pending_session > requires_action | claim ses_1
+            evt_2   applied      review ses_1 (amount_mismatch) | 3: requires_action > review | outcome | alarm review
+            evt_3   second_payment review ses_1 (amount_mismatch) | 4: review > review | alarm second_payment
+            evt_4   nothing_new  review ses_1 (amount_mismatch)
+        "#]],
+    );
+}
+
+#[test]
 fn an_operator_closes_a_review_back_to_where_it_came_from() {
     story(
         minted(),

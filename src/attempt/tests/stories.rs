@@ -84,6 +84,50 @@ fn another_transaction_is_a_second_payment_and_never_a_second_fulfillment() {
 }
 
 #[test]
+fn a_transaction_may_be_named_after_the_fulfillment() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         evt_1 completed tx=none
+         evt_2 completed
+         evt_3 completed tx=none
+         evt_4 completed tx=tx_2
+         read_1 completed",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      fulfilled ses_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
+            evt_2   duplicate_fulfillment_blocked fulfilled ses_1 tx_1 | alarm duplicate_fulfillment_blocked
+            evt_3   duplicate_fulfillment_blocked fulfilled ses_1 tx_1 | alarm duplicate_fulfillment_blocked
+            evt_4   second_payment fulfilled ses_1 tx_1 | 3: fulfilled > fulfilled | alarm second_payment
+            read_1  nothing_new  fulfilled ses_1 tx_1
+        "#]],
+    );
+}
+
+#[test]
+fn a_reading_may_name_the_transaction_and_is_then_kept() {
+    story(
+        minted(),
+        can_ask(),
+        "made created
+         evt_1 completed tx=none
+         read_1 completed tx=none
+         read_2 completed
+         read_2 completed
+         evt_2 completed tx=tx_2",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      fulfilled ses_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
+            read_1  nothing_new  fulfilled ses_1
+            read_2  nothing_new  fulfilled ses_1 tx_1
+            read_2  duplicate    fulfilled ses_1 tx_1
+            evt_2   second_payment fulfilled ses_1 tx_1 | 3: fulfilled > fulfilled | alarm second_payment
+        "#]],
+    );
+}
+
+#[test]
 fn a_webhook_may_overtake_our_own_record_of_the_session() {
     story(
         minted(),

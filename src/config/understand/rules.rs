@@ -4,6 +4,7 @@ use crate::attempt::{GateClient, Mode, UnknownSession};
 use crate::config::finding::Problem;
 use crate::config::limits::*;
 use crate::config::{Config, Engine, Listen, Purpose};
+use crate::webhook::ENDPOINT_SECRETS_MAX;
 use std::net::SocketAddr;
 
 /// Properties that exactly-once rests on, or that have a key of their own.
