@@ -3,6 +3,7 @@
 use super::*;
 use std::fs;
 use tempfile::TempDir;
+use tidegate::ports::AppendError;
 
 #[actix::test]
 async fn the_log_rolls_and_is_read_as_one() {
@@ -43,11 +44,12 @@ async fn a_frame_larger_than_the_rest_of_a_segment_or_than_a_segment_goes_to_a_n
 #[actix::test]
 async fn a_frame_that_could_not_be_read_back_is_not_written() {
     let folder = TempDir::new().unwrap();
-    let opened = open(folder.path());
+    let options = JournalOptions { held_bytes: 64 << 20, ..options(1) };
+    let opened = try_open(Arc::new(RealDisk), folder.path(), options).unwrap();
     opened.append(&[filled(1, 10)]).await;
     let half = filled(2, 17 << 20);
     let refused = opened.journal.append(vec![signal(0, half.clone()), signal(0, half)]).await;
-    assert!(refused.is_err(), "a frame of 34 MiB was acknowledged");
+    assert!(matches!(refused, Err(AppendError::Closed)), "a frame of 34 MiB: {refused:?}");
     opened.writer.join().unwrap();
     assert_eq!(values(folder.path()), [filled(1, 10)]);
 }
@@ -73,6 +75,8 @@ async fn a_roll_that_was_interrupted_is_taken_up() {
             opened.close().await;
             let expected = [filled(1, 30_000), filled(2, 20_000), filled(3, 30_000)];
             assert_eq!(values(folder.path()), expected, "cut {cut}, fresh {fresh}");
+            let length = fs::metadata(&segments(folder.path())[0]).unwrap().len();
+            assert_eq!(length, end, "and cut to size, whoever had not come to it");
         }
     }
 }
@@ -90,6 +94,18 @@ async fn a_copy_that_was_interrupted_is_made_again() {
     opened.close().await;
     assert!(!copy.exists());
     assert_eq!(values(folder.path()), [filled(1, 1_000), filled(2, 1_000)]);
+}
+
+#[actix::test]
+async fn a_spare_of_an_earlier_life_does_not_stay() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("spare"), vec![0xaa; 10_000]).unwrap();
+    let opened = open(folder.path());
+    assert!(!folder.path().join("spare").exists());
+    let sent: Vec<Bytes> = (0..60).map(|n| filled(n, 5_000)).collect();
+    opened.append(&sent).await;
+    opened.close().await;
+    assert_eq!(values(folder.path()), sent);
 }
 
 #[actix::test]

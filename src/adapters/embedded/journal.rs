@@ -39,7 +39,7 @@ impl JournalOptions {
             partitions,
             segment_bytes: 64 << 20,
             snapshot_bytes: 128 << 20,
-            held_bytes: 48 << 20,
+            held_bytes: 24 << 20,
         }
     }
 }
@@ -115,7 +115,6 @@ impl EmbeddedJournal {
             shared: Arc::clone(&shared),
             clock,
             folder: folder.clone(),
-            disk: Arc::clone(&disk),
             snapshot_bytes: options.snapshot_bytes,
         };
         let thread = std::thread::Builder::new()

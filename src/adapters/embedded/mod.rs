@@ -11,6 +11,7 @@
 //! | `frame`    | one batch of writes as one checksummed run of bytes                     |
 //! | `disk`     | the few file operations that durability rests on                        |
 //! | `segment`  | the log: preallocated files, rolling, recovery, the torn tail           |
+//! | `chores`   | what no acknowledgement waits for: the next segment, cutting, snapshots |
 //! | `writer`   | the thread that groups, writes, syncs, and then tells                   |
 //! | `journal`  | the Journal port over it                                                |
 //! | `queue`    | durable signals on their way to a lane                                  |
@@ -21,6 +22,7 @@
 //! | `folder`   | the data folder: its lock, and what is pinned when it is made           |
 //! | `view`     | the View port over fjall, written behind                                |
 
+mod chores;
 pub mod disk;
 mod feeds;
 pub mod folder;

@@ -6,6 +6,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
+/// Signals that an empty queue keeps room for: a few fetches.
+const ROOM_KEPT: usize = 4096;
+
 #[derive(Default)]
 struct Waiting {
     signals: VecDeque<Fetched>,
@@ -63,7 +66,12 @@ impl Intake for QueueIntake {
                 let mut waiting = self.queue.lock();
                 let count = waiting.signals.len().min(most);
                 if count > 0 || waiting.closed {
-                    return waiting.signals.drain(..count).collect();
+                    let fetched = waiting.signals.drain(..count).collect();
+                    if waiting.signals.is_empty() {
+                        // Room that a burst took is given back when it is over.
+                        waiting.signals.shrink_to(ROOM_KEPT);
+                    }
+                    return fetched;
                 }
             }
             changed.await;

@@ -5,8 +5,10 @@
 //! the one before it is durable. So a broken frame with a whole one behind it is damage, not a
 //! torn tail, and the start refuses to guess.
 
+use super::chores::Chores;
 use super::disk::{Disk, DiskFile, read_full};
 use super::frame::{ALIGNMENT, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Header};
+use super::snapshot::Snapshot;
 use crate::crash;
 use bytes::Bytes;
 use std::io;
@@ -105,6 +107,7 @@ pub struct Log {
     end: u64,
     /// Where the newest frame of this life begins, and its checksum.
     last_frame: (u64, u32),
+    chores: Chores,
 }
 
 impl Log {
@@ -130,9 +133,19 @@ impl Log {
                 return Err(LogError::Damaged { path: folder, at: 0, what });
             }
             let file = create_segment(disk.as_ref(), &folder, 0, segment_bytes)?;
-            return Ok(Self { disk, folder, segment_bytes, file, base: 0, end: 0, last_frame });
+            let chores = chores(&disk, &folder)?;
+            return Ok(Self {
+                disk,
+                folder,
+                segment_bytes,
+                file,
+                base: 0,
+                end: 0,
+                last_frame,
+                chores,
+            });
         };
-        refuse_gaps(disk.as_ref(), &folder, &bases)?;
+        let uncut = refuse_gaps(disk.as_ref(), &folder, &bases)?;
         let first = bases.partition_point(|base| *base <= from).saturating_sub(1);
         // The whole segment is read, even where only its end is asked for: what is served from
         // here on must be known to be whole.
@@ -164,7 +177,11 @@ impl Log {
             return Err(LogError::Damaged { path, at: end - last, what });
         }
         let file = recopy(disk.as_ref(), &folder, last, end, segment_bytes)?;
-        Ok(Self { disk, folder, segment_bytes, file, base: last, end, last_frame })
+        let chores = chores(&disk, &folder)?;
+        for (file, length, path) in uncut {
+            chores.cut(file, length, path);
+        }
+        Ok(Self { disk, folder, segment_bytes, file, base: last, end, last_frame, chores })
     }
 
     /// The address of the next frame, if it is `length` long; rolls to a new segment where the
@@ -194,7 +211,15 @@ impl Log {
         let crc = frame.get(4..8).and_then(|crc| crc.try_into().ok()).map_or(0, u32::from_le_bytes);
         self.last_frame = (self.end, crc);
         self.end += frame.len() as u64;
+        if 2 * (self.end - self.base) >= self.segment_bytes {
+            self.chores.ask_spare(room(self.segment_bytes));
+        }
         Ok(())
+    }
+
+    /// Saves where the log stands, some time soon.
+    pub fn save(&self, snapshot: Snapshot) {
+        self.chores.save(snapshot);
     }
 
     pub fn last_frame(&self) -> (u64, u32) {
@@ -205,24 +230,43 @@ impl Log {
         self.end
     }
 
-    /// Makes the next segment first: where there is no room for it, nothing has changed.
+    /// Puts the next segment in place first: where there is no room for it, nothing has changed.
     fn roll(&mut self) -> Result<(), LogError> {
-        let fresh = create_segment(self.disk.as_ref(), &self.folder, self.end, self.segment_bytes)?;
+        let path = segment_path(&self.folder, self.end);
+        let fresh = match self.chores.take_spare() {
+            Some((file, spare)) => {
+                self.disk.rename(spare, &path).map_err(perhaps_no_room("cannot make", &path))?;
+                self.disk.sync_folder(&self.folder).map_err(failed("cannot make", &path))?;
+                file
+            }
+            None => create_segment(self.disk.as_ref(), &self.folder, self.end, self.segment_bytes)?,
+        };
         crash::point("journal.roll.after_create");
-        let path = segment_path(&self.folder, self.base);
-        crash::point("journal.roll.before_close");
-        self.file.truncate(self.end - self.base).map_err(failed("cannot close", &path))?;
-        self.file.sync().map_err(failed("cannot sync", &path))?;
-        crash::point("journal.roll.after_close");
-        self.file = fresh;
+        let full = std::mem::replace(&mut self.file, fresh);
+        let length = self.end - self.base;
+        self.chores.cut(full, length, segment_path(&self.folder, self.base));
         self.base = self.end;
         Ok(())
     }
 }
 
-/// Every segment from the beginning must be there and reach to the next one. Only sizes are looked
-/// at: that older bytes are still the same is the audit's to say.
-fn refuse_gaps(disk: &dyn Disk, folder: &Path, bases: &[u64]) -> Result<(), LogError> {
+fn chores(disk: &Arc<dyn Disk>, folder: &Path) -> Result<Chores, LogError> {
+    Chores::start(Arc::clone(disk), folder.to_owned())
+        .map_err(failed("cannot start the chores of", folder))
+}
+
+/// What a segment takes on the disk from the start.
+fn room(segment_bytes: u64) -> u64 {
+    segment_bytes.max(FRAME_BYTES_MAX as u64)
+}
+
+/// A full segment whose roll was interrupted before it was cut to what it holds, and what that is.
+type Uncut = (Arc<dyn DiskFile>, u64, PathBuf);
+
+/// Every segment from the beginning must be there and reach to the next one; says which
+/// are to be cut. Only sizes are looked at: that older bytes are still the same is the audit's to say.
+fn refuse_gaps(disk: &dyn Disk, folder: &Path, bases: &[u64]) -> Result<Vec<Uncut>, LogError> {
+    let mut uncut = vec![];
     if let Some(&first) = bases.first()
         && first != 0
     {
@@ -232,16 +276,16 @@ fn refuse_gaps(disk: &dyn Disk, folder: &Path, bases: &[u64]) -> Result<(), LogE
     }
     for pair in bases.windows(2) {
         let path = segment_path(folder, pair[0]);
-        let length = disk
-            .open(&path)
-            .and_then(|file| file.length())
-            .map_err(failed("cannot look at", &path))?;
-        if pair[0] + length < pair[1] {
+        let file = disk.open(&path).map_err(failed("cannot look at", &path))?;
+        let length = file.length().map_err(failed("cannot look at", &path))?;
+        let holds = pair[1] - pair[0];
+        if length < holds {
             let what = "it ends before the next segment begins";
             return Err(LogError::Damaged { path, at: length, what });
         }
+        uncut.extend((length > holds).then_some((file, holds, path)));
     }
-    Ok(())
+    Ok(uncut)
 }
 
 fn create_segment(
@@ -253,7 +297,7 @@ fn create_segment(
     let path = segment_path(folder, base);
     let made = (|| {
         let file = disk.create(&path)?;
-        file.allocate(segment_bytes.max(FRAME_BYTES_MAX as u64))?;
+        file.allocate(room(segment_bytes))?;
         file.sync()?;
         disk.sync_folder(folder)?;
         Ok(file)
@@ -314,7 +358,7 @@ fn recopy(
     let copied = (|| {
         let from = disk.open(&path)?;
         let to = disk.create(&copy)?;
-        to.allocate(segment_bytes.max(FRAME_BYTES_MAX as u64))?;
+        to.allocate(room(segment_bytes))?;
         let mut buffer = vec![0_u8; STEP];
         let mut at = 0;
         while at < end - base {

@@ -19,8 +19,9 @@ const CACHE_BYTES: u64 = 32 << 20;
 /// the other core to the lanes.
 const WORKERS: usize = 1;
 
-/// Memory for writes that are not in a table yet.
-const WRITE_BUFFER_BYTES: u64 = 16 << 20;
+/// Memory for writes that are not in a table yet. Where the worker does not keep up, the store lets
+/// four more of these wait before it holds the writer back.
+const WRITE_BUFFER_BYTES: u64 = 8 << 20;
 
 struct Work {
     apply: Apply,

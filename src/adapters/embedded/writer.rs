@@ -4,7 +4,7 @@
 use super::frame::{FrameWriter, LENGTH_BYTES};
 use super::queue::Queue;
 use super::recovery::{Tail, snapshot};
-use super::segment::{Log, is_no_room};
+use super::segment::Log;
 use crate::attempt::Position;
 use crate::ports::{
     Append, AppendError, Clock, Commit, CommitError, Fetched, JournalError, Takeover,
@@ -62,7 +62,6 @@ pub struct Writer<C> {
     pub shared: Arc<Shared>,
     pub clock: C,
     pub folder: PathBuf,
-    pub disk: Arc<dyn super::disk::Disk>,
     /// Bytes of log between two snapshots.
     pub snapshot_bytes: u64,
     pub snapshot_at: u64,
@@ -172,7 +171,7 @@ impl<C: Clock> Writer<C> {
         self.settle(&mut group, lsn);
         self.shared.durable.send_replace(self.log.end());
         self.tell(group);
-        self.snapshot_if_due()?;
+        self.snapshot_if_due();
         Ok(closing)
     }
 
@@ -338,20 +337,11 @@ impl<C: Clock> Writer<C> {
         }
     }
 
-    fn snapshot_if_due(&mut self) -> Result<(), String> {
+    fn snapshot_if_due(&mut self) {
         let end = self.log.end();
-        if end - self.snapshot_at < self.snapshot_bytes {
-            return Ok(());
-        }
-        self.snapshot_at = end;
-        match snapshot(&self.tails, &self.log).save(self.disk.as_ref(), &self.folder) {
-            Ok(()) => Ok(()),
-            // A snapshot saves time; where there is no room for one, the log itself decides.
-            Err(error) if is_no_room(&error) => {
-                tracing::warn!(%error, "no room for a snapshot");
-                Ok(())
-            }
-            Err(error) => Err(format!("cannot save a snapshot: {error}")),
+        if end - self.snapshot_at >= self.snapshot_bytes {
+            self.snapshot_at = end;
+            self.log.save(snapshot(&self.tails, &self.log));
         }
     }
 }
