@@ -10,7 +10,7 @@ use super::problem::Problem;
 use crate::attempt::{
     Attempt, AttemptId, EVIDENCE_MAX, Entry, Home, Origin, ReviewCause, State, StateName, Terms,
 };
-use crate::ports::{Feeds, View};
+use crate::ports::{Feeds, View, ViewError};
 use crate::wire::prove::{Address, Trust};
 use crate::wire::published::rfc3339;
 use crate::wire::seal::{Seal, Sealed};
@@ -138,7 +138,7 @@ pub(super) async fn list<V: View, F: Feeds>(
     while cursor.partition < api.partitions && found.len() < limit && looked_at < LOOKED_AT_MAX {
         let most = (limit - found.len()).max(PAGE_MIN);
         let page = api.view.scan(cursor.partition, cursor.key.clone(), most).await;
-        let page = page.map_err(|_| view_unavailable())?;
+        let page = page.map_err(view_unavailable)?;
         if page.is_empty() {
             cursor = Cursor { partition: cursor.partition + 1, key: Bytes::new() };
         }
@@ -205,7 +205,7 @@ impl<V: View, F> Api<V, F> {
         };
         let key = Bytes::copy_from_slice(key.as_bytes());
         let looked = self.view.look_up(partition, vec![key.clone()]).await;
-        let looked = looked.map_err(|_| view_unavailable())?;
+        let looked = looked.map_err(view_unavailable)?;
         match looked.values.into_iter().next().flatten() {
             Some(value) => attempt_at(&key, &value),
             None => Ok(None),
@@ -215,10 +215,8 @@ impl<V: View, F> Api<V, F> {
 
 /// The attempt that stands under a key, if it is one's place.
 fn attempt_at(key: &[u8], value: &[u8]) -> Result<Option<Attempt>, Problem> {
-    let unreadable = |_| {
-        tracing::error!("a state of the view cannot be read");
-        Problem::internal()
-    };
+    let unreadable =
+        |error| Problem::internal(format_args!("a state of the view cannot be read: {error}"));
     if key.starts_with(b"a/") {
         decode_attempt(value).map(Some).map_err(unreadable)
     } else if key.starts_with(b"s/") {
@@ -236,8 +234,8 @@ fn no_such_attempt() -> Problem {
         .detail("no attempt of this id is committed here")
 }
 
-fn view_unavailable() -> Problem {
-    Problem::unavailable("view_unavailable", "the view cannot be read now")
+fn view_unavailable(error: ViewError) -> Problem {
+    Problem::unavailable("view_unavailable", "the view cannot be read now").because(error)
 }
 
 /// An attempt as people and programs are shown it.

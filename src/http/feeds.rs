@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::fmt;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -71,7 +72,7 @@ pub(super) async fn read<V: View, F: Feeds>(
             "bad_position",
             "after is not a position of this feed; take one from a line, or none to begin with",
         ),
-        FeedError::Unreadable(_) => Problem::internal(),
+        FeedError::Unreadable(_) => Problem::internal(error),
     })?;
     let following = Following {
         reader,
@@ -118,13 +119,10 @@ impl<R: FeedReader> Following<R> {
                 return Ok(None);
             }
             let most = self.left.min(RECORDS_MAX as u64) as usize;
-            let records = self.reader.read(most).await.map_err(|error| {
-                tracing::error!(feed = self.feed.word(), %error, "a feed broke off");
-                Problem::internal()
-            })?;
+            let records = self.reader.read(most).await.map_err(|error| self.broke_off(error))?;
             if !records.is_empty() {
                 self.left -= records.len() as u64;
-                let bytes = self.written(&records)?;
+                let bytes = self.written(&records).map_err(|error| self.broke_off(error))?;
                 return Ok(Some((bytes, self)));
             }
             if !self.follow {
@@ -145,10 +143,16 @@ impl<R: FeedReader> Following<R> {
         }
     }
 
-    fn written(&self, records: &[FeedRecord]) -> Result<Bytes, Problem> {
+    /// The answer has begun: nobody can be told of a problem any more, and nothing else logs it.
+    fn broke_off(&self, cause: impl fmt::Display) -> Problem {
+        tracing::error!(feed = self.feed.word(), %cause, "a feed broke off");
+        Problem::internal(cause)
+    }
+
+    fn written(&self, records: &[FeedRecord]) -> Result<Bytes, &'static str> {
         let mut out = vec![];
         for record in records {
-            let line = Line::of(self.feed, record).ok_or_else(Problem::internal)?;
+            let line = Line::of(self.feed, record).ok_or("a committed output is no JSON")?;
             if self.form == Form::Events {
                 out.extend_from_slice(b"id: ");
                 out.extend_from_slice(record.position.as_bytes());
@@ -156,7 +160,7 @@ impl<R: FeedReader> Following<R> {
                 out.extend_from_slice(line.kind.as_bytes());
                 out.extend_from_slice(b"\ndata: ");
             }
-            serde_json::to_writer(&mut out, &line).map_err(|_| Problem::internal())?;
+            serde_json::to_writer(&mut out, &line).map_err(|_| "a line cannot be written")?;
             out.extend_from_slice(match self.form {
                 Form::Lines => b"\n",
                 Form::Events => b"\n\n",

@@ -23,3 +23,5 @@ pub mod listen;
 pub mod ops;
 pub mod problem;
 pub mod public;
+#[cfg(test)]
+mod tests;
