@@ -186,3 +186,32 @@ fn secrets_are_read_again_when_asked() {
     assert_eq!(dev.api("/v1/attempts").status, 401, "so is the old key");
     assert_eq!(dev.end(), 0);
 }
+
+#[test]
+fn a_folder_is_not_started_with_other_keys() {
+    let folder = folder();
+    assert_eq!(Dev::start(folder.path()).end(), 0);
+    std::fs::write(folder.path().join("signing.key"), "0f".repeat(32)).unwrap();
+    let refused = start_again(folder.path());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("was made with another signing key"), "{said}");
+    assert!(said.contains("put the key back"), "{said}");
+
+    let newer = br#"{"format": 9}"#;
+    std::fs::write(folder.path().join("journal.json"), newer).unwrap();
+    let refused = start_again(folder.path());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("written by a newer tidegate"), "{said}");
+    assert!(!said.contains("damaged"), "{said}");
+}
+
+fn start_again(folder: &std::path::Path) -> std::process::Output {
+    tidegate()
+        .args(["dev", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+        .arg("--data")
+        .arg(folder)
+        .output()
+        .unwrap()
+}
