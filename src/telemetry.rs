@@ -38,8 +38,8 @@ pub struct Inner {
     pub attempts_panicked: IntCounter,
     pub view_unapplied: IntGaugeVec,
     pub view_repairs: IntCounter,
-    pub journal_syncs: IntGauge,
-    pub journal_bytes: IntGauge,
+    pub journal_syncs: IntCounter,
+    pub journal_bytes: IntCounter,
     pub journal_held: IntGauge,
 }
 
@@ -182,10 +182,10 @@ impl Metrics {
                 "tidegate_view_repairs_total",
                 "Times that the view was behind what it had acknowledged, and was repaired.",
             )?,
-            journal_syncs: gauge("tidegate_journal_syncs", "Syncs of the journal in this life.")?,
-            journal_bytes: gauge(
-                "tidegate_journal_written_bytes",
-                "Bytes written to the journal in this life.",
+            journal_syncs: counter("tidegate_journal_syncs_total", "Syncs of the journal.")?,
+            journal_bytes: counter(
+                "tidegate_journal_written_bytes_total",
+                "Bytes written to the journal.",
             )?,
             journal_held: gauge(
                 "tidegate_journal_held_bytes",

@@ -64,8 +64,12 @@ fn what_is_authentic_is_answered_with_yes_whatever_it_says() {
     assert_eq!(dev.metric(r#"tidegate_door_total{answer="quarantined"}"#), 2.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="unparseable"}"#), 1.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="wrong_environment"}"#), 1.0);
-    assert!(dev.metric("tidegate_journal_syncs") > 0.0);
-    assert!(dev.metric("tidegate_journal_written_bytes") > 0.0);
+    let syncs = dev.metric("tidegate_journal_syncs_total");
+    assert!(syncs > 0.0);
+    assert!(dev.metric("tidegate_journal_written_bytes_total") > 0.0);
+    assert!(dev.ops("/metrics").body.contains("# TYPE tidegate_journal_syncs_total counter"));
+    dev.deliver(&event("evt_5", "webhook.test", "gs_1"));
+    assert!(dev.metric("tidegate_journal_syncs_total") > syncs, "a scrape later it has grown");
     assert_eq!(dev.api("/v1/feeds/fulfillments").body, "", "nothing of this fulfills");
 }
 

@@ -13,10 +13,11 @@ use crate::http::public::Public;
 use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
 use futures_util::future::join;
+use prometheus::IntCounter;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
@@ -205,12 +206,15 @@ fn refresh(
     metrics: Metrics,
     journal: Arc<OnceLock<EmbeddedJournal>>,
 ) -> Arc<dyn Fn() + Send + Sync> {
-    let shown = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    // Two scrapes at once must not both advance a counter by the same difference.
+    let alone = Mutex::new(());
+    let advance = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
     Arc::new(move || {
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(journal) = journal.get() {
-            metrics.journal_syncs.set(shown(journal.syncs()));
-            metrics.journal_bytes.set(shown(journal.written()));
-            metrics.journal_held.set(shown(journal.held()));
+            advance(&metrics.journal_syncs, journal.syncs());
+            advance(&metrics.journal_bytes, journal.written());
+            metrics.journal_held.set(i64::try_from(journal.held()).unwrap_or(i64::MAX));
         }
     })
 }
