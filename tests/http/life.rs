@@ -1,11 +1,12 @@
 //! Starting, ending, starting again.
 
-use crate::support::running::{Dev, PATIENCE, event, folder, tidegate};
+use crate::support::running::{Dev, PATIENCE, event, folder, now, request, tidegate};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tidegate::webhook::WebhookSecret;
 
 #[test]
 fn ready_is_said_once_traffic_may_come() {
@@ -112,6 +113,48 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
     assert_eq!(fulfilled.len(), distinct.len(), "one each");
     let lost: Vec<_> = acknowledged.difference(&distinct).collect();
     assert!(lost.is_empty(), "{lost:?}");
+}
+
+/// An endpoint and a key that are configured stand beside those that `dev` makes.
+#[test]
+fn dev_reads_what_is_configured_again_when_asked() {
+    let folder = folder();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = "whsec_test_0123456789abcdef0123456789abcdef";
+    let (secret, key) = (file("secret", first), file("key", "key-of-more-than-twenty-four-chars"));
+    let text = format!(
+        "[endpoints.shop]\nsecrets = [{{ file = \"{secret}\" }}]\n[api]\nkeys = [{{ file = \
+         \"{key}\" }}]\n"
+    );
+    let config = file("tidegate.toml", &text);
+    let dev = Dev::start_as(&folder.path().join("data"), &["--config", &config], &[]);
+    let body = event("evt_1", "gate_session.completed", "gs_1");
+    let deliver = |secret: &str| {
+        let signature = WebhookSecret::new(secret.to_owned().into()).sign(now(), body.as_bytes());
+        let head = format!("Gate-Signature: {signature}\r\n");
+        request(&dev.at("public"), "POST", "/webhooks/shop", &head, body.as_bytes()).status
+    };
+    assert_eq!((deliver(first), dev.deliver(&body).status), (200, 200));
+
+    let fresh = "whsec_test_fedcba9876543210fedcba9876543210";
+    file("secret", fresh);
+    file("key", "another-key-of-more-than-24-characters");
+    dev.signal("-HUP");
+    let began = Instant::now();
+    while deliver(fresh) != 200 {
+        assert!(began.elapsed() < PATIENCE, "the new secret is not taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(deliver(first), 401, "the old secret is gone");
+    assert_eq!(dev.deliver(&body).status, 200, "what dev made is as before");
+    assert_eq!(dev.api("/v1/attempts").status, 200);
+    let fresh = "Authorization: Bearer another-key-of-more-than-24-characters\r\n";
+    assert_eq!(request(&dev.at("api"), "GET", "/v1/attempts", fresh, b"").status, 200);
+    assert_eq!(dev.end(), 0);
 }
 
 /// Starts `serve` over a configuration of its own in `folder`.
