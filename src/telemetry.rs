@@ -30,6 +30,8 @@ pub struct Inner {
     pub header_disagreements: IntCounter,
     pub ack_seconds: Histogram,
     pub http_requests: IntCounterVec,
+    pub bodies_bytes: IntGauge,
+    pub bodies_refused: IntCounter,
     pub commit_seconds: Histogram,
     pub commit_signals: Histogram,
     pub lane_backlog: IntGaugeVec,
@@ -157,6 +159,14 @@ impl Metrics {
                 "tidegate_http_requests_total",
                 "HTTP answers, by listener and status.",
                 &["listener", "status"],
+            )?,
+            bodies_bytes: gauge(
+                "tidegate_http_bodies_bytes",
+                "Memory of request bodies that are on their way in or not answered yet.",
+            )?,
+            bodies_refused: counter(
+                "tidegate_http_bodies_refused_total",
+                "Request bodies that there was no memory for (`http.bodies_memory`).",
             )?,
             commit_seconds: histogram(
                 "tidegate_commit_seconds",

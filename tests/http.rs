@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "http/bounds.rs"]
+mod bounds;
 #[path = "http/feeds.rs"]
 mod feeds;
 #[path = "http/life.rs"]

@@ -2,7 +2,7 @@
 //! which nothing is lost.
 
 use super::embedded::{Embedded, EmbeddedOptions};
-use super::{Failure, exit};
+use super::{Failure, exit, files};
 use crate::adapters::embedded::{EmbeddedFeeds, EmbeddedJournal};
 use crate::config::{Http, Listen};
 use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX};
@@ -63,6 +63,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let mut hangup = listen_for(SignalKind::hangup())?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let connections = files::connections(cores);
     let metrics = Metrics::new().map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     let (readiness, ready_now) = watch::channel(Readiness::Starting);
     let journal_cell = Arc::new(OnceLock::new());
@@ -73,7 +75,8 @@ async fn serve(
     };
     // Health is answered while a long journal is read. Whose folder it is matters more than whose
     // port, so a port in use is told only when the folder is ours.
-    let ops = bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, ops));
+    let ops =
+        bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, connections, ops));
     let ops = ops.map(Running::spawn);
     let trust = plan.engine.trust.clone();
     let mut embedded = Embedded::start(&plan.root, plan.engine, metrics.clone()).await?;
@@ -102,11 +105,12 @@ async fn serve(
         readiness: ready_now,
     };
     let public = Public { door: door.clone(), bounds: plan.http };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let at = plan.listen.public;
-    let public = bound("public", at, listen::public(at, cores, public, metrics.clone()))?;
+    let public =
+        bound("public", at, listen::public(at, cores, connections, public, metrics.clone()))?;
     let at = plan.listen.api;
-    let api = bound("api", at, listen::api(at, plan.http, api_keys.clone(), api, metrics))?;
+    let api =
+        bound("api", at, listen::api(at, plan.http, connections, api_keys.clone(), api, metrics))?;
     let addresses = Addresses { public: public.at, api: api.at, ops: ops.at };
     let (public, api) = (Running::spawn(public), Running::spawn(api));
     // Whoever waits for readiness reads the addresses next: they are written down first.
