@@ -5,7 +5,7 @@ use super::embedded::{Embedded, EmbeddedOptions};
 use super::{Failure, exit, files};
 use crate::adapters::embedded::{EmbeddedFeeds, EmbeddedJournal};
 use crate::config::{Http, Listen};
-use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX};
+use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX, READERS_MAX};
 use crate::http::door::{Door, Endpoints};
 use crate::http::listen::{self, Bound};
 use crate::http::ops::{Ops, Readiness};
@@ -102,6 +102,7 @@ async fn serve(
         view: embedded.view.clone(),
         feeds: EmbeddedFeeds::new(journal.clone()),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        readers: Arc::new(Semaphore::new(READERS_MAX)),
         readiness: ready_now,
     };
     let public = Public { door: door.clone(), bounds: plan.http };

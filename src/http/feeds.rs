@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -60,17 +61,19 @@ pub(super) async fn read<V: View, F: Feeds>(
     // A browser that lost its connection says by itself where it was, and that is newer.
     let after = text_of("last-event-id").filter(|_| form == Form::Events).unwrap_or(&asked.after);
     let permit = if asked.follow {
-        let followers = api.followers.clone();
-        Some(followers.try_acquire_owned().map_err(|_| {
+        Arc::clone(&api.followers).try_acquire_owned().map_err(|_| {
             Problem::unavailable("too_many_followers", "as many follow as may; try again later")
-        })?)
+        })
     } else {
-        None
-    };
+        Arc::clone(&api.readers).try_acquire_owned().map_err(|_| {
+            Problem::unavailable("too_many_readers", "as many read feeds as may; try again later")
+        })
+    }?;
     let reader = api.feeds.open(feed, after).await.map_err(|error| match error {
         FeedError::NoSuchPosition => Problem::bad_request(
             "bad_position",
-            "after is not a position of this feed; take one from a line, or none to begin with",
+            "`after` is not a position of this feed: take one from a line of it, or leave `after` \
+             out to start from the beginning",
         ),
         FeedError::Unreadable(_) => Problem::internal(error),
     })?;
@@ -108,7 +111,7 @@ struct Following<R> {
     left: u64,
     follow: bool,
     readiness: watch::Receiver<Readiness>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<R: FeedReader> Following<R> {

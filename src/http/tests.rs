@@ -112,12 +112,18 @@ impl Answer {
 
 /// Asks the api for `path`, as somebody with a key.
 async fn ask(path: &str) -> Answer {
+    ask_beside(path, 1, 1).await
+}
+
+/// The same where so many more may follow feeds, and read them.
+async fn ask_beside(path: &str, followers: usize, readers: usize) -> Answer {
     let api = Api {
         trust: Trust { keys: SigningKeys::new([&[1_u8; 32][..]]).unwrap(), mode: Mode::Test },
         partitions: 1,
         view: Broken,
         feeds: Broken,
-        followers: Arc::new(Semaphore::new(1)),
+        followers: Arc::new(Semaphore::new(followers)),
+        readers: Arc::new(Semaphore::new(readers)),
         readiness: watch::channel(Readiness::Ready).1,
     };
     let metrics = Metrics::new().unwrap();
@@ -160,4 +166,18 @@ async fn the_log_knows_why_under_the_request_id_and_a_stranger_does_not() {
     assert_eq!((begun.status, begun.body.len()), (200, 0));
     let said = logged.take();
     assert!(said.contains("a feed broke off") && said.contains(CAUSE), "{said}");
+}
+
+#[actix_web::test]
+async fn readers_and_followers_of_feeds_are_bounded_and_do_not_keep_each_other_out() {
+    let (reading, following) = ("/v1/feeds/fulfillments", "/v1/feeds/fulfillments?follow=true");
+    for (followers, readers, refused, code, taken) in [
+        (1, 0, reading, "too_many_readers", following),
+        (0, 1, following, "too_many_followers", reading),
+    ] {
+        let answer = ask_beside(refused, followers, readers).await;
+        assert_eq!((answer.status, answer.retry_after), (503, true));
+        assert_eq!(answer.json()["code"], code);
+        assert_eq!(ask_beside(taken, followers, readers).await.status, 200);
+    }
 }
