@@ -3,7 +3,6 @@
 
 use crate::attempt::{Alarm, DeadLetter, SourceKind};
 use crate::lane::machine::Report;
-use crate::webhook::SecretIndex;
 use crate::wire::trailer::Counts;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -226,13 +225,6 @@ impl Metrics {
             for status in ["200", "400", "401", "404", "405", "408", "413", "500", "503"] {
                 self.http_requests.with_label_values(&[listener, status]);
             }
-        }
-    }
-
-    /// Shows an endpoint's secrets from the start, for the same reason.
-    pub fn expect_endpoint(&self, endpoint: &str, secrets: impl Iterator<Item = SecretIndex>) {
-        for place in secrets {
-            self.door_secret.with_label_values(&[endpoint, &place.0.to_string()]);
         }
     }
 

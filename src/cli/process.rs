@@ -84,9 +84,6 @@ async fn serve(
     let journal = embedded.journal.clone();
     let _once = journal_cell.set(journal.clone());
 
-    for (name, keyring) in &plan.open.endpoints {
-        metrics.expect_endpoint(name.as_str(), keyring.places());
-    }
     let api_keys = ApiKeys::new(plan.open.api_keys.iter().map(|key| key.expose()));
     let door = Door::new(
         plan.open.endpoints,

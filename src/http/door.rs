@@ -191,6 +191,8 @@ impl<J: Journal, C: Clock> Door<J, C> {
     }
 }
 
+/// Every secret has its counter from the start: one that appears with its first delivery has no
+/// increase that a rule could see.
 fn entrances(endpoints: Endpoints, metrics: &Metrics) -> Entrances {
     let entrance = |(name, keyring): (EndpointName, Keyring)| {
         let matched = keyring
