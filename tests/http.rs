@@ -177,6 +177,10 @@ fn a_status_is_what_a_customer_may_see() {
     dev.attempt_in("gs_failed", "review");
     assert_eq!(dev.api("/v1/attempts/gs_failed/status").json(), processing);
 
+    let attempt = dev.api("/v1/attempts/gs_completed").json();
+    assert_eq!(attempt["attempt_id"], "gs_completed", "outputs use the same words");
+    assert_eq!(attempt["session_id"], "gs_completed");
+    assert_eq!(attempt["evidence"][0]["event_id"], "evt_completed");
     let foreign = dev.api("/v1/attempts/gs_completed/status?account_id=somebody");
     assert_eq!((foreign.status, foreign.json()), (404, json!({ "view": "not_found" })));
     let missing = dev.api("/v1/attempts/gs_nobody/status");
@@ -201,7 +205,9 @@ fn a_list_goes_on_where_it_ended() {
         let page = dev.api(&format!("/v1/attempts?limit=3&after={after}")).json();
         let attempts = page["attempts"].as_array().unwrap();
         assert!(attempts.len() <= 3);
-        seen.extend(attempts.iter().map(|attempt| attempt["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            attempts.iter().map(|attempt| attempt["attempt_id"].as_str().unwrap().to_owned()),
+        );
         match page["next"].as_str() {
             Some(next) => after = next.to_owned(),
             None => break,

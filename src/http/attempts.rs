@@ -238,14 +238,14 @@ fn view_unavailable(error: ViewError) -> Problem {
     Problem::unavailable("view_unavailable", "the view cannot be read now").because(error)
 }
 
-/// An attempt as people and programs are shown it.
+/// An attempt as people and programs are shown it, in the words of the outputs.
 #[derive(Serialize)]
 struct Shown<'a> {
-    id: &'a str,
+    attempt_id: &'a str,
     origin: &'static str,
     state: &'static str,
     sequence: u64,
-    session: Option<&'a str>,
+    session_id: Option<&'a str>,
     account_id: Option<&'a str>,
     user_reference: Option<&'a str>,
     endpoint: Option<&'a str>,
@@ -274,7 +274,7 @@ struct ShownTerms<'a> {
 #[derive(Serialize)]
 struct ShownEntry<'a> {
     kind: &'static str,
-    id: &'a str,
+    event_id: &'a str,
     #[serde(rename = "type")]
     name: &'a str,
     provider_at: Option<String>,
@@ -290,14 +290,14 @@ impl<'a> Shown<'a> {
         let entries = attempt.evidence.entries();
         let (transaction, failure, review) = particulars(&attempt.state);
         Self {
-            id: attempt.id.as_str(),
+            attempt_id: attempt.id.as_str(),
             origin: match attempt.origin {
                 Origin::Minted => "minted",
                 Origin::Adopted => "adopted",
             },
             state: attempt.state.name().word(),
             sequence: attempt.sequence,
-            session: attempt.state.session().map(|session| session.as_str()),
+            session_id: attempt.state.session().map(|session| session.as_str()),
             account_id: attempt.terms.account.as_ref().map(|id| id.as_str()),
             user_reference: attempt.reference.as_deref(),
             endpoint: attempt.endpoint.as_ref().map(|name| name.as_str()),
@@ -348,7 +348,7 @@ impl<'a> ShownEntry<'a> {
     fn of(entry: &'a Entry) -> Self {
         Self {
             kind: entry.kind.word(),
-            id: entry.id.as_str(),
+            event_id: entry.id.as_str(),
             name: entry.name.as_str(),
             provider_at: entry.provider_at.map(rfc3339),
             received_at: rfc3339(entry.received_at),
