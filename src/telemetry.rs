@@ -60,7 +60,7 @@ const FATES: [&str; 8] = [
 const DOOR_ANSWERS: [&str; 10] = [
     "taken",
     "taken_out_of_time",
-    "quarantined",
+    "taken_dead_letter",
     "no_such_endpoint",
     "signature_missing",
     "signature_malformed",
@@ -123,7 +123,7 @@ impl Metrics {
             )?,
             dead_letters: counters(
                 "tidegate_dead_letters_total",
-                "Signals set aside for a person, by reason.",
+                "Dead-lettered signals, by reason.",
                 &["reason"],
             )?,
             alarms: counters(
@@ -181,7 +181,7 @@ impl Metrics {
             )?,
             attempts_panicked: counter(
                 "tidegate_attempts_panicked_total",
-                "Decisions that panicked; the signal was set aside.",
+                "Decisions that panicked; the signal was dead-lettered.",
             )?,
             view_unapplied: gauges(
                 "tidegate_view_unapplied_bytes",
@@ -235,9 +235,9 @@ impl Metrics {
             self.alarms.with_label_values(&[alarm.word()]).inc();
             tracing::warn!(alarm = alarm.word(), %key, "a signal needs a person's attention");
         }
-        for (why, position) in &report.set_aside {
+        for (why, position) in &report.dead_letters {
             self.dead_letters.with_label_values(&[why.word()]).inc();
-            tracing::warn!(reason = why.word(), %position, "a signal was set aside");
+            tracing::warn!(reason = why.word(), %position, "a signal was dead-lettered");
         }
         self.reads_wanted.inc_by(report.reads.len() as u64);
     }

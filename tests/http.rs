@@ -63,7 +63,7 @@ fn what_is_authentic_is_answered_with_yes_whatever_it_says() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(dev.metric(r#"tidegate_door_total{answer="taken_out_of_time"}"#), 1.0);
-    assert_eq!(dev.metric(r#"tidegate_door_total{answer="quarantined"}"#), 2.0);
+    assert_eq!(dev.metric(r#"tidegate_door_total{answer="taken_dead_letter"}"#), 2.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="unparseable"}"#), 1.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="wrong_environment"}"#), 1.0);
     let syncs = dev.metric("tidegate_journal_syncs_total");

@@ -41,7 +41,7 @@ async fn webhook<J: Journal, C: Clock>(
     };
     let delivery = Delivery { endpoint: &endpoint, body, signature, unsigned };
     match public.door.take(delivery).await {
-        Ok(Taken::InTime | Taken::OutOfTime | Taken::Quarantined) => {
+        Ok(Taken::InTime | Taken::OutOfTime | Taken::DeadLetter) => {
             Ok(HttpResponse::Ok().content_type("application/json").body(r#"{"received":true}"#))
         }
         Err(refused) => Err(problem(&refused)),
