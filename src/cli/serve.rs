@@ -35,7 +35,7 @@ Exit codes:
   70  the engine or the journal has stopped
   74  the folder cannot be used
   75  another process uses the folder or a port
-  78  the configuration cannot be used
+  78  the configuration cannot be used, or not with this folder (partitions, signing keys)
   130 it was asked to end twice, and did so at once";
 
 #[derive(Clone, Debug, clap::Args)]
