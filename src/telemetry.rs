@@ -3,7 +3,6 @@
 
 use crate::attempt::{Alarm, DeadLetter, SourceKind};
 use crate::lane::machine::Report;
-use crate::webhook::SecretIndex;
 use crate::wire::trailer::Counts;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -30,6 +29,8 @@ pub struct Inner {
     pub header_disagreements: IntCounter,
     pub ack_seconds: Histogram,
     pub http_requests: IntCounterVec,
+    pub bodies_bytes: IntGauge,
+    pub bodies_refused: IntCounter,
     pub commit_seconds: Histogram,
     pub commit_signals: Histogram,
     pub lane_backlog: IntGaugeVec,
@@ -38,8 +39,8 @@ pub struct Inner {
     pub attempts_panicked: IntCounter,
     pub view_unapplied: IntGaugeVec,
     pub view_repairs: IntCounter,
-    pub journal_syncs: IntGauge,
-    pub journal_bytes: IntGauge,
+    pub journal_syncs: IntCounter,
+    pub journal_bytes: IntCounter,
     pub journal_held: IntGauge,
 }
 
@@ -59,7 +60,7 @@ const FATES: [&str; 8] = [
 const DOOR_ANSWERS: [&str; 10] = [
     "taken",
     "taken_out_of_time",
-    "quarantined",
+    "taken_dead_letter",
     "no_such_endpoint",
     "signature_missing",
     "signature_malformed",
@@ -122,7 +123,7 @@ impl Metrics {
             )?,
             dead_letters: counters(
                 "tidegate_dead_letters_total",
-                "Signals set aside for a person, by reason.",
+                "Dead-lettered signals, by reason.",
                 &["reason"],
             )?,
             alarms: counters(
@@ -158,6 +159,14 @@ impl Metrics {
                 "HTTP answers, by listener and status.",
                 &["listener", "status"],
             )?,
+            bodies_bytes: gauge(
+                "tidegate_http_bodies_bytes",
+                "Memory of request bodies that are on their way in or not answered yet.",
+            )?,
+            bodies_refused: counter(
+                "tidegate_http_bodies_refused_total",
+                "Request bodies that there was no memory for (`http.bodies_memory`).",
+            )?,
             commit_seconds: histogram(
                 "tidegate_commit_seconds",
                 "Time that a lane's commit took.",
@@ -172,7 +181,7 @@ impl Metrics {
             )?,
             attempts_panicked: counter(
                 "tidegate_attempts_panicked_total",
-                "Decisions that panicked; the signal was set aside.",
+                "Decisions that panicked; the signal was dead-lettered.",
             )?,
             view_unapplied: gauges(
                 "tidegate_view_unapplied_bytes",
@@ -182,10 +191,10 @@ impl Metrics {
                 "tidegate_view_repairs_total",
                 "Times that the view was behind what it had acknowledged, and was repaired.",
             )?,
-            journal_syncs: gauge("tidegate_journal_syncs", "Syncs of the journal in this life.")?,
-            journal_bytes: gauge(
-                "tidegate_journal_written_bytes",
-                "Bytes written to the journal in this life.",
+            journal_syncs: counter("tidegate_journal_syncs_total", "Syncs of the journal.")?,
+            journal_bytes: counter(
+                "tidegate_journal_written_bytes_total",
+                "Bytes written to the journal.",
             )?,
             journal_held: gauge(
                 "tidegate_journal_held_bytes",
@@ -219,13 +228,6 @@ impl Metrics {
         }
     }
 
-    /// Shows an endpoint's secrets from the start, for the same reason.
-    pub fn expect_endpoint(&self, endpoint: &str, secrets: impl Iterator<Item = SecretIndex>) {
-        for place in secrets {
-            self.door_secret.with_label_values(&[endpoint, &place.0.to_string()]);
-        }
-    }
-
     /// Counts what a commit made true.
     pub fn committed(&self, report: &Report) {
         self.grew(&report.grown);
@@ -233,9 +235,9 @@ impl Metrics {
             self.alarms.with_label_values(&[alarm.word()]).inc();
             tracing::warn!(alarm = alarm.word(), %key, "a signal needs a person's attention");
         }
-        for (why, position) in &report.set_aside {
+        for (why, position) in &report.dead_letters {
             self.dead_letters.with_label_values(&[why.word()]).inc();
-            tracing::warn!(reason = why.word(), %position, "a signal was set aside");
+            tracing::warn!(reason = why.word(), %position, "a signal was dead-lettered");
         }
         self.reads_wanted.inc_by(report.reads.len() as u64);
     }

@@ -8,6 +8,9 @@
     reason = "a test says what it expects by failing, and speaks of one variant at a time"
 )]
 
+#[path = "actors/clock.rs"]
+mod clock;
+
 mod support;
 
 use bytes::Bytes;

@@ -81,6 +81,11 @@ fn stories_end_as_they_are_told() {
     let text = String::from_utf8(dev.run(&["attempts", "list", "--state", "review"]).stdout);
     let text = text.unwrap();
     assert!(text.contains("gs_wrong-amount") && text.contains("gs_late-completion"), "{text}");
+    let lost = dev.run(&["tail", "metrics", "--after", "abc"]);
+    let said = String::from_utf8(lost.stderr).unwrap();
+    assert_eq!(lost.status.code(), Some(2), "{said}");
+    assert!(said.contains("the feed metrics has no position `abc`"), "{said}");
+    assert!(said.contains("leave --after out to start from the beginning"), "{said}");
     let missing = dev.run(&["attempts", "get", "gs_nobody"]);
     assert_eq!(missing.status.code(), Some(1));
 }

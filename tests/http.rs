@@ -4,6 +4,8 @@
 
 mod support;
 
+#[path = "http/bounds.rs"]
+mod bounds;
 #[path = "http/feeds.rs"]
 mod feeds;
 #[path = "http/life.rs"]
@@ -61,11 +63,15 @@ fn what_is_authentic_is_answered_with_yes_whatever_it_says() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(dev.metric(r#"tidegate_door_total{answer="taken_out_of_time"}"#), 1.0);
-    assert_eq!(dev.metric(r#"tidegate_door_total{answer="quarantined"}"#), 2.0);
+    assert_eq!(dev.metric(r#"tidegate_door_total{answer="taken_dead_letter"}"#), 2.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="unparseable"}"#), 1.0);
     assert_eq!(dev.metric(r#"tidegate_dead_letters_total{reason="wrong_environment"}"#), 1.0);
-    assert!(dev.metric("tidegate_journal_syncs") > 0.0);
-    assert!(dev.metric("tidegate_journal_written_bytes") > 0.0);
+    let syncs = dev.metric("tidegate_journal_syncs_total");
+    assert!(syncs > 0.0);
+    assert!(dev.metric("tidegate_journal_written_bytes_total") > 0.0);
+    assert!(dev.ops("/metrics").body.contains("# TYPE tidegate_journal_syncs_total counter"));
+    dev.deliver(&event("evt_5", "webhook.test", "gs_1"));
+    assert!(dev.metric("tidegate_journal_syncs_total") > syncs, "a scrape later it has grown");
     assert_eq!(dev.api("/v1/feeds/fulfillments").body, "", "nothing of this fulfills");
 }
 
@@ -171,6 +177,10 @@ fn a_status_is_what_a_customer_may_see() {
     dev.attempt_in("gs_failed", "review");
     assert_eq!(dev.api("/v1/attempts/gs_failed/status").json(), processing);
 
+    let attempt = dev.api("/v1/attempts/gs_completed").json();
+    assert_eq!(attempt["attempt_id"], "gs_completed", "outputs use the same words");
+    assert_eq!(attempt["session_id"], "gs_completed");
+    assert_eq!(attempt["evidence"][0]["event_id"], "evt_completed");
     let foreign = dev.api("/v1/attempts/gs_completed/status?account_id=somebody");
     assert_eq!((foreign.status, foreign.json()), (404, json!({ "view": "not_found" })));
     let missing = dev.api("/v1/attempts/gs_nobody/status");
@@ -195,7 +205,9 @@ fn a_list_goes_on_where_it_ended() {
         let page = dev.api(&format!("/v1/attempts?limit=3&after={after}")).json();
         let attempts = page["attempts"].as_array().unwrap();
         assert!(attempts.len() <= 3);
-        seen.extend(attempts.iter().map(|attempt| attempt["id"].as_str().unwrap().to_owned()));
+        seen.extend(
+            attempts.iter().map(|attempt| attempt["attempt_id"].as_str().unwrap().to_owned()),
+        );
         match page["next"].as_str() {
             Some(next) => after = next.to_owned(),
             None => break,

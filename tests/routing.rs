@@ -9,6 +9,8 @@
     reason = "a test says what it expects by failing, and speaks of one variant at a time"
 )]
 
+#[path = "routing/parked.rs"]
+mod parked;
 #[path = "routing/pure.rs"]
 mod pure;
 
@@ -19,7 +21,7 @@ use support::memory_view::MemoryView;
 use support::says::{self, COMPLETED, CREATED, Event, FAILED, PROCESSING, minted, session};
 use support::world::{Plan, World};
 use tempfile::TempDir;
-use tidegate::attempt::{AttemptId, PARKED_MAX, Position, SessionId, SourceKind};
+use tidegate::attempt::{AttemptId, Position, SessionId, SourceKind};
 use tidegate::lane::home::home;
 use tidegate::ports::Append;
 use tidegate::wire::prove::{Proven, Said};
@@ -130,7 +132,7 @@ async fn an_event_before_the_claim_waits_parked_and_is_decided_once_by_whoever_c
         assert_eq!(ledger.fulfilled(), [attempt.as_str()]);
         let counts = ledger.counts();
         assert_eq!(counts.parked(), 0, "{counts:?}");
-        assert_eq!(counts.duplicate, 1, "the copy waits too, and is seen through: {counts:?}");
+        assert_eq!(counts.duplicate, 1, "the copy takes no room of its own: {counts:?}");
         assert!(ledger.dead_letters.is_empty(), "{:?}", ledger.why_dead());
     }
 }
@@ -305,31 +307,6 @@ async fn a_forged_hop_or_seal_is_unproven() {
     assert_eq!(ledger.why_dead(), ["unproven"; 5]);
     assert!(ledger.fulfillments.is_empty() && ledger.transitions.is_empty());
     ledger.assert_conserved();
-}
-
-#[actix::test]
-async fn the_sixty_fifth_parked_event_goes_to_a_person_and_the_rest_are_released() {
-    let folder = TempDir::new().unwrap();
-    let world = parking_world(&folder).await;
-    let (attempt, session) = two_homes("crowd");
-    for n in 0..PARKED_MAX + 3 {
-        let kind = if n == 10 { COMPLETED } else { PROCESSING };
-        world.tell(event(&format!("evt_{n}"), kind, &session)).await;
-    }
-    world.settle().await;
-    let parked = world.ledger().counts();
-    assert_eq!((parked.parked(), parked.dead_lettered), (PARKED_MAX as u64, 3), "{parked:?}");
-    tell_slowly(&world, vec![says::created(&attempt), says::attached(&attempt, &session)]).await;
-    let ledger = world.stop().await;
-    ledger.assert_conserved();
-    assert_eq!(ledger.why_dead(), ["parked_full"; 3]);
-    assert_eq!(ledger.fulfilled(), [attempt.as_str()]);
-    assert_eq!(ledger.counts().parked(), 0);
-    let released = ledger.signals.iter().filter(|(_, record)| {
-        let hop = record.hop.as_ref().map(|hop| &hop.to);
-        matches!(hop, Some(HopTo::Claim { arrival: Arrival::Released, .. }))
-    });
-    assert_eq!(released.count(), PARKED_MAX, "each once");
 }
 
 #[actix::test]

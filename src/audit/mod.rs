@@ -38,9 +38,9 @@ pub use invariant::Invariant;
 pub use report::{Progress, Report, Violation, WITNESSES_MAX};
 
 use crate::adapters::embedded::{DataFolder, LogError};
+use crate::ports::JournalError;
 use crate::wire::seal::SigningKeys;
 use auditor::Auditor;
-use std::io;
 use std::path::Path;
 
 /// Why there is no verdict. A journal of which nothing was proven is not a clean one.
@@ -50,8 +50,8 @@ pub enum AuditError {
     NoJournal { folder: String },
     #[error("the journal in {folder} is empty: there is nothing to prove")]
     Empty { folder: String },
-    #[error("cannot read {folder}: {source}")]
-    Files { folder: String, source: io::Error },
+    #[error("{0}")]
+    Folder(#[from] JournalError),
     #[error("{0}")]
     Log(#[from] LogError),
     /// `lsn` is the address in the log, `at` the byte of the file.
@@ -79,10 +79,8 @@ pub fn audit(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, AuditError> {
     let folder = root.display().to_string();
-    let pins = match DataFolder::pins(root) {
-        Ok(Some(pins)) => pins,
-        Ok(None) => return Err(AuditError::NoJournal { folder }),
-        Err(source) => return Err(AuditError::Files { folder, source }),
+    let Some(pins) = DataFolder::pins(root)? else {
+        return Err(AuditError::NoJournal { folder });
     };
     if !pins.is_known() {
         return Err(AuditError::OtherBuild { format: pins.format, routing: pins.routing });

@@ -92,10 +92,11 @@ fn audited(
             (config.data_dir, KeysFrom::Secrets(secrets))
         }
     };
-    if DataFolder::pins(&root)?.is_none() {
+    let Some(pins) = DataFolder::pins(&root)? else {
         bail!("there is no journal in {}", root.display());
-    }
+    };
     let keys = keys.fetch(&root)?;
+    pins.hold(&root, &keys)?;
     let mut shown = Shown::default();
     let report = audit::audit(&root, &keys, &mut |progress| shown.show(progress));
     shown.clear();

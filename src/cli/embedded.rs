@@ -60,7 +60,8 @@ impl Embedded {
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        let folder = Arc::new(DataFolder::take(root, options.partitions, cores)?);
+        let keys = &options.trust.keys;
+        let folder = Arc::new(DataFolder::take(root, options.partitions, cores, keys)?);
         let journal_options = JournalOptions {
             segment_bytes: options.segment_bytes,
             snapshot_bytes: options.snapshot_bytes,

@@ -103,6 +103,17 @@ impl From<JournalError> for Failure {
             JournalError::Pinned { .. } => {
                 (exit::CONFIG, "leave `partitions` out, or set it to what the folder was made for")
             }
+            JournalError::OtherKeys { .. } => (
+                exit::CONFIG,
+                "put the key back: as the first of `signing.keys`, or as the file `signing.key` of \
+                 the folder where none is configured; other keys would make everything that was \
+                 acknowledged unproven. A new key stands behind the old one, which may be retired \
+                 but never left out",
+            ),
+            JournalError::Newer { .. } => (
+                exit::CONFIG,
+                "nothing was changed; run the tidegate that wrote it, or a newer one",
+            ),
             JournalError::Closed => (exit::INTERNAL, "the log says why; start again"),
         };
         Self::new(code, error, fix)
@@ -123,7 +134,8 @@ impl From<EngineError> for Failure {
 
 impl From<KeysError> for Failure {
     fn from(error: KeysError) -> Self {
-        let (code, fix) = match &error {
+        let (code, fix) = match error {
+            KeysError::Journal(error) => return error.into(),
             // These say themselves what to do.
             KeysError::Missing { .. } | KeysError::Open { .. } => (exit::CONFIG, ""),
             KeysError::NoKey { .. } | KeysError::Unusable(_) => {

@@ -3,6 +3,7 @@
 
 use crate::adapters::embedded::DataFolder;
 use crate::config::KeptSecret;
+use crate::ports::JournalError;
 use crate::wire::seal::{SIGNING_KEY_BYTES_MIN, SigningKeys, SigningKeysError};
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use secrecy::zeroize::Zeroizing;
@@ -30,6 +31,8 @@ pub enum KeysError {
     NoRandom(getrandom::Error),
     #[error("signing.keys: {0}")]
     Unusable(#[from] SigningKeysError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
 /// The keys of a process that takes traffic: the configured ones, else the folder's, which is made
@@ -39,16 +42,13 @@ pub fn signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<SigningKeys
         return from_configuration(configured);
     }
     match read(dir) {
-        Err(KeysError::Missing { path }) => {
-            let pins = DataFolder::pins(dir);
-            match pins.map_err(|source| KeysError::File { path: dir.to_owned(), source })? {
-                Some(_journal) => Err(KeysError::Missing { path }),
-                None => {
-                    make(dir)?;
-                    read(dir)
-                }
+        Err(KeysError::Missing { path }) => match DataFolder::pins(dir)? {
+            Some(_journal) => Err(KeysError::Missing { path }),
+            None => {
+                make(dir)?;
+                read(dir)
             }
-        }
+        },
         other => other,
     }
 }
@@ -189,7 +189,8 @@ mod tests {
     #[test]
     fn no_key_is_made_beside_a_journal_that_another_one_signed() {
         let folder = tempfile::tempdir().unwrap();
-        drop(DataFolder::take(folder.path(), Some(1), 1).unwrap());
+        let other = SigningKeys::new([&[7_u8; SIGNING_KEY_BYTES_MIN][..]]).unwrap();
+        drop(DataFolder::take(folder.path(), Some(1), 1, &other).unwrap());
         let refused = signing_keys(folder.path(), &[]).unwrap_err();
         assert!(matches!(refused, KeysError::Missing { .. }), "{refused}");
     }

@@ -7,6 +7,7 @@ pub mod client;
 pub mod config_command;
 pub mod embedded;
 mod failure;
+mod files;
 mod kept;
 pub mod keys;
 mod logging;

@@ -2,10 +2,10 @@
 //! which nothing is lost.
 
 use super::embedded::{Embedded, EmbeddedOptions};
-use super::{Failure, exit};
+use super::{Failure, exit, files};
 use crate::adapters::embedded::{EmbeddedFeeds, EmbeddedJournal};
 use crate::config::{Http, Listen};
-use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX};
+use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX, READERS_MAX};
 use crate::http::door::{Door, Endpoints};
 use crate::http::listen::{self, Bound};
 use crate::http::ops::{Ops, Readiness};
@@ -13,10 +13,11 @@ use crate::http::public::Public;
 use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
 use futures_util::future::join;
+use prometheus::IntCounter;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
@@ -62,6 +63,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let mut hangup = listen_for(SignalKind::hangup())?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let connections = files::connections(cores);
     let metrics = Metrics::new().map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     let (readiness, ready_now) = watch::channel(Readiness::Starting);
     let journal_cell = Arc::new(OnceLock::new());
@@ -72,7 +75,8 @@ async fn serve(
     };
     // Health is answered while a long journal is read. Whose folder it is matters more than whose
     // port, so a port in use is told only when the folder is ours.
-    let ops = bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, ops));
+    let ops =
+        bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, connections, ops));
     let ops = ops.map(Running::spawn);
     let trust = plan.engine.trust.clone();
     let mut embedded = Embedded::start(&plan.root, plan.engine, metrics.clone()).await?;
@@ -80,9 +84,6 @@ async fn serve(
     let journal = embedded.journal.clone();
     let _once = journal_cell.set(journal.clone());
 
-    for (name, keyring) in &plan.open.endpoints {
-        metrics.expect_endpoint(name.as_str(), keyring.places());
-    }
     let api_keys = ApiKeys::new(plan.open.api_keys.iter().map(|key| key.expose()));
     let door = Door::new(
         plan.open.endpoints,
@@ -98,14 +99,16 @@ async fn serve(
         view: embedded.view.clone(),
         feeds: EmbeddedFeeds::new(journal.clone()),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+        readers: Arc::new(Semaphore::new(READERS_MAX)),
         readiness: ready_now,
     };
     let public = Public { door: door.clone(), bounds: plan.http };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let at = plan.listen.public;
-    let public = bound("public", at, listen::public(at, cores, public, metrics.clone()))?;
+    let public =
+        bound("public", at, listen::public(at, cores, connections, public, metrics.clone()))?;
     let at = plan.listen.api;
-    let api = bound("api", at, listen::api(at, plan.http, api_keys.clone(), api, metrics))?;
+    let api =
+        bound("api", at, listen::api(at, plan.http, connections, api_keys.clone(), api, metrics))?;
     let addresses = Addresses { public: public.at, api: api.at, ops: ops.at };
     let (public, api) = (Running::spawn(public), Running::spawn(api));
     // Whoever waits for readiness reads the addresses next: they are written down first.
@@ -205,12 +208,15 @@ fn refresh(
     metrics: Metrics,
     journal: Arc<OnceLock<EmbeddedJournal>>,
 ) -> Arc<dyn Fn() + Send + Sync> {
-    let shown = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    // Two scrapes at once must not both advance a counter by the same difference.
+    let alone = Mutex::new(());
+    let advance = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
     Arc::new(move || {
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(journal) = journal.get() {
-            metrics.journal_syncs.set(shown(journal.syncs()));
-            metrics.journal_bytes.set(shown(journal.written()));
-            metrics.journal_held.set(shown(journal.held()));
+            advance(&metrics.journal_syncs, journal.syncs());
+            advance(&metrics.journal_bytes, journal.written());
+            metrics.journal_held.set(i64::try_from(journal.held()).unwrap_or(i64::MAX));
         }
     })
 }

@@ -35,7 +35,7 @@ Exit codes:
   70  the engine or the journal has stopped
   74  the folder cannot be used
   75  another process uses the folder or a port
-  78  the configuration cannot be used
+  78  the configuration cannot be used, or not with this folder (partitions, signing keys)
   130 it was asked to end twice, and did so at once";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -95,16 +95,21 @@ const DEV_API_KEY: &str = "api-key";
 pub const DEV_FILE: &str = "dev.json";
 
 pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
-    let (mut config, secrets) = load(args.config.as_deref(), Purpose::Dev)?;
+    let file = args.config.clone();
+    let (mut config, secrets) = load(file.as_deref(), Purpose::Dev)?;
     logging::start(&config.log)?;
     if let Some(data) = &args.data {
         config.data_dir.clone_from(data);
     }
     config.mode = crate::attempt::Mode::Test;
     let root = config.data_dir.clone();
-    let open = || dev_opened(&root, secrets.clone());
-    let plan = plan(&config, &secrets, &args.listen, open()?)?;
-    process::run(plan, open, |addresses| announce(&root, addresses, out))
+    let open = dev_opened(&root, secrets.clone())?;
+    let plan = plan(&config, &secrets, &args.listen, open)?;
+    let reload = || {
+        let (_, secrets) = load(file.as_deref(), Purpose::Dev)?;
+        dev_opened(&root, secrets)
+    };
+    process::run(plan, reload, |addresses| announce(&root, addresses, out))
 }
 
 fn dev_opened(root: &Path, secrets: Secrets) -> Result<Open, Failure> {

@@ -131,6 +131,9 @@ pub(super) struct HttpForm {
     /// The largest request body.
     #[schemars(extend("default" = "256KiB", "format" = "size"))]
     pub max_body: Option<String>,
+    /// Memory for all request bodies that are on their way in, together.
+    #[schemars(extend("default" = "64MiB", "format" = "size"))]
+    pub bodies_memory: Option<String>,
     /// How long a client may take over its headers.
     #[schemars(extend("default" = "5s", "format" = "duration"))]
     pub header_deadline: Option<String>,

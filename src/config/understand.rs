@@ -82,6 +82,12 @@ impl Reader {
         let body_bytes = BODY_BYTES_MIN..=BODY_BYTES_MAX;
         Http {
             max_body_bytes: self.size("http.max_body", form.max_body, 256 << 10, body_bytes),
+            bodies_memory_bytes: self.size(
+                "http.bodies_memory",
+                form.bodies_memory,
+                64 << 20,
+                BODIES_MEMORY_MIN..=u64::MAX,
+            ),
             header_deadline: self.duration(
                 "http.header_deadline",
                 form.header_deadline,

@@ -49,12 +49,17 @@ fn digest(key: &str) -> [u8; 32] {
 /// the threads that read files; a ledger and a few consoles need far fewer.
 pub const FOLLOWERS_MAX: usize = 64;
 
+/// Readers at a time of what is committed so far. Each costs what a follower costs, for as long as
+/// its client takes to read; they are counted apart, so that neither keep out the others.
+pub const READERS_MAX: usize = 64;
+
 pub struct Api<V, F> {
     pub trust: Trust,
     pub partitions: u32,
     pub view: V,
     pub feeds: F,
     pub followers: Arc<Semaphore>,
+    pub readers: Arc<Semaphore>,
     /// A follower would hold up the end of the process for as long as it likes.
     pub readiness: watch::Receiver<Readiness>,
 }

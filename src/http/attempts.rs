@@ -11,7 +11,7 @@ use crate::attempt::{
     Attempt, AttemptId, EVIDENCE_MAX, Entry, Origin, ReviewCause, State, StateName, Terms,
 };
 use crate::lane::resident::Resident;
-use crate::ports::{Feeds, View};
+use crate::ports::{Feeds, View, ViewError};
 use crate::wire::prove::Trust;
 use crate::wire::published::rfc3339;
 use crate::wire::seal::{Seal, Sealed};
@@ -139,7 +139,7 @@ pub(super) async fn list<V: View, F: Feeds>(
     while cursor.partition < api.partitions && found.len() < limit && looked_at < LOOKED_AT_MAX {
         let most = (limit - found.len()).max(PAGE_MIN);
         let page = api.view.scan(cursor.partition, cursor.key.clone(), most).await;
-        let page = page.map_err(|_| view_unavailable())?;
+        let page = page.map_err(view_unavailable)?;
         if page.is_empty() {
             cursor = Cursor { partition: cursor.partition + 1, key: Bytes::new() };
         }
@@ -202,7 +202,7 @@ impl<V: View, F> Api<V, F> {
         let Some(key) = Resident::key(&address) else { return Ok(None) };
         let key = Bytes::copy_from_slice(key.as_bytes());
         let looked = self.view.look_up(partition, vec![key.clone()]).await;
-        let looked = looked.map_err(|_| view_unavailable())?;
+        let looked = looked.map_err(view_unavailable)?;
         match looked.values.into_iter().next().flatten() {
             Some(value) => attempt_at(&key, &value),
             None => Ok(None),
@@ -212,9 +212,8 @@ impl<V: View, F> Api<V, F> {
 
 /// The attempt that stands under a key, if it is one's place.
 fn attempt_at(key: &[u8], value: &[u8]) -> Result<Option<Attempt>, Problem> {
-    decode_attempt_at(key, value).map_err(|_| {
-        tracing::error!("a state of the view cannot be read");
-        Problem::internal()
+    decode_attempt_at(key, value).map_err(|error| {
+        Problem::internal(format_args!("a state of the view cannot be read: {error}"))
     })
 }
 
@@ -223,18 +222,18 @@ fn no_such_attempt() -> Problem {
         .detail("no attempt of this id is committed here")
 }
 
-fn view_unavailable() -> Problem {
-    Problem::unavailable("view_unavailable", "the view cannot be read now")
+fn view_unavailable(error: ViewError) -> Problem {
+    Problem::unavailable("view_unavailable", "the view cannot be read now").because(error)
 }
 
-/// An attempt as people and programs are shown it.
+/// An attempt as people and programs are shown it, in the words of the outputs.
 #[derive(Serialize)]
 struct Shown<'a> {
-    id: &'a str,
+    attempt_id: &'a str,
     origin: &'static str,
     state: &'static str,
     sequence: u64,
-    session: Option<&'a str>,
+    session_id: Option<&'a str>,
     account_id: Option<&'a str>,
     user_reference: Option<&'a str>,
     endpoint: Option<&'a str>,
@@ -263,7 +262,7 @@ struct ShownTerms<'a> {
 #[derive(Serialize)]
 struct ShownEntry<'a> {
     kind: &'static str,
-    id: &'a str,
+    event_id: &'a str,
     #[serde(rename = "type")]
     name: &'a str,
     provider_at: Option<String>,
@@ -279,14 +278,14 @@ impl<'a> Shown<'a> {
         let entries = attempt.evidence.entries();
         let (transaction, failure, review) = particulars(&attempt.state);
         Self {
-            id: attempt.id.as_str(),
+            attempt_id: attempt.id.as_str(),
             origin: match attempt.origin {
                 Origin::Minted => "minted",
                 Origin::Adopted => "adopted",
             },
             state: attempt.state.name().word(),
             sequence: attempt.sequence,
-            session: attempt.state.session().map(|session| session.as_str()),
+            session_id: attempt.state.session().map(|session| session.as_str()),
             account_id: attempt.terms.account.as_ref().map(|id| id.as_str()),
             user_reference: attempt.reference.as_deref(),
             endpoint: attempt.endpoint.as_ref().map(|name| name.as_str()),
@@ -337,7 +336,7 @@ impl<'a> ShownEntry<'a> {
     fn of(entry: &'a Entry) -> Self {
         Self {
             kind: entry.kind.word(),
-            id: entry.id.as_str(),
+            event_id: entry.id.as_str(),
             name: entry.name.as_str(),
             provider_at: entry.provider_at.map(rfc3339),
             received_at: rfc3339(entry.received_at),

@@ -62,8 +62,8 @@ pub enum Taken {
     InTime,
     /// Authentic, and signed at another time than ours.
     OutOfTime,
-    /// Authentic, and set aside for a person: it could not be read, or is for nobody here.
-    Quarantined,
+    /// Authentic, and a dead letter: it could not be read, or is for nobody here.
+    DeadLetter,
 }
 
 impl Taken {
@@ -71,7 +71,7 @@ impl Taken {
         match self {
             Self::InTime => "taken",
             Self::OutOfTime => "taken_out_of_time",
-            Self::Quarantined => "quarantined",
+            Self::DeadLetter => "taken_dead_letter",
         }
     }
 }
@@ -156,7 +156,7 @@ impl<J: Journal, C: Clock> Door<J, C> {
         self.count_disagreements(&verified, &delivery.unsigned);
         let (record, proven) = self.trust.take(delivery.body.clone(), stamp);
         let taken = match (&proven.said, timeliness) {
-            (Said::Refused(_), _) => Taken::Quarantined,
+            (Said::Refused(_), _) => Taken::DeadLetter,
             (Said::Signal(_) | Said::Claim(_) | Said::Test, Timeliness::InTime) => Taken::InTime,
             (Said::Signal(_) | Said::Claim(_) | Said::Test, Timeliness::OutOfTime) => {
                 Taken::OutOfTime
@@ -187,6 +187,8 @@ impl<J: Journal, C: Clock> Door<J, C> {
     }
 }
 
+/// Every secret has its counter from the start: one that appears with its first delivery has no
+/// increase that a rule could see.
 fn entrances(endpoints: Endpoints, metrics: &Metrics) -> Entrances {
     let entrance = |(name, keyring): (EndpointName, Keyring)| {
         let matched = keyring

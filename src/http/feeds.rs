@@ -12,6 +12,8 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -59,19 +61,21 @@ pub(super) async fn read<V: View, F: Feeds>(
     // A browser that lost its connection says by itself where it was, and that is newer.
     let after = text_of("last-event-id").filter(|_| form == Form::Events).unwrap_or(&asked.after);
     let permit = if asked.follow {
-        let followers = api.followers.clone();
-        Some(followers.try_acquire_owned().map_err(|_| {
+        Arc::clone(&api.followers).try_acquire_owned().map_err(|_| {
             Problem::unavailable("too_many_followers", "as many follow as may; try again later")
-        })?)
+        })
     } else {
-        None
-    };
+        Arc::clone(&api.readers).try_acquire_owned().map_err(|_| {
+            Problem::unavailable("too_many_readers", "as many read feeds as may; try again later")
+        })
+    }?;
     let reader = api.feeds.open(feed, after).await.map_err(|error| match error {
         FeedError::NoSuchPosition => Problem::bad_request(
             "bad_position",
-            "after is not a position of this feed; take one from a line, or none to begin with",
+            "`after` is not a position of this feed: take one from a line of it, or leave `after` \
+             out to start from the beginning",
         ),
-        FeedError::Unreadable(_) => Problem::internal(),
+        FeedError::Unreadable(_) => Problem::internal(error),
     })?;
     let following = Following {
         reader,
@@ -107,7 +111,7 @@ struct Following<R> {
     left: u64,
     follow: bool,
     readiness: watch::Receiver<Readiness>,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl<R: FeedReader> Following<R> {
@@ -118,13 +122,10 @@ impl<R: FeedReader> Following<R> {
                 return Ok(None);
             }
             let most = self.left.min(RECORDS_MAX as u64) as usize;
-            let records = self.reader.read(most).await.map_err(|error| {
-                tracing::error!(feed = self.feed.word(), %error, "a feed broke off");
-                Problem::internal()
-            })?;
+            let records = self.reader.read(most).await.map_err(|error| self.broke_off(error))?;
             if !records.is_empty() {
                 self.left -= records.len() as u64;
-                let bytes = self.written(&records)?;
+                let bytes = self.written(&records).map_err(|error| self.broke_off(error))?;
                 return Ok(Some((bytes, self)));
             }
             if !self.follow {
@@ -145,10 +146,16 @@ impl<R: FeedReader> Following<R> {
         }
     }
 
-    fn written(&self, records: &[FeedRecord]) -> Result<Bytes, Problem> {
+    /// The answer has begun: nobody can be told of a problem any more, and nothing else logs it.
+    fn broke_off(&self, cause: impl fmt::Display) -> Problem {
+        tracing::error!(feed = self.feed.word(), %cause, "a feed broke off");
+        Problem::internal(cause)
+    }
+
+    fn written(&self, records: &[FeedRecord]) -> Result<Bytes, &'static str> {
         let mut out = vec![];
         for record in records {
-            let line = Line::of(self.feed, record).ok_or_else(Problem::internal)?;
+            let line = Line::of(self.feed, record).ok_or("a committed output is no JSON")?;
             if self.form == Form::Events {
                 out.extend_from_slice(b"id: ");
                 out.extend_from_slice(record.position.as_bytes());
@@ -156,7 +163,7 @@ impl<R: FeedReader> Following<R> {
                 out.extend_from_slice(line.kind.as_bytes());
                 out.extend_from_slice(b"\ndata: ");
             }
-            serde_json::to_writer(&mut out, &line).map_err(|_| Problem::internal())?;
+            serde_json::to_writer(&mut out, &line).map_err(|_| "a line cannot be written")?;
             out.extend_from_slice(match self.form {
                 Form::Lines => b"\n",
                 Form::Events => b"\n\n",

@@ -72,7 +72,9 @@ fn explained<B: MessageBody + 'static>(
         None => foreign(answer.status()),
     };
     if problem.status.is_server_error() {
-        tracing::error!(request_id = id.0, code = problem.code, detail = problem.detail, "refused");
+        // What has no cause says all that there is to say in its detail.
+        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+        tracing::error!(request_id = id.0, code = problem.code, cause, "refused");
     }
     let endless = answer.request().chunked().unwrap_or(true);
     let (request, _) = answer.into_parts();
@@ -137,7 +139,7 @@ fn foreign(status: StatusCode) -> Problem {
     if status.is_client_error() {
         Problem { status, ..Problem::bad_request("malformed", "the request cannot be read") }
     } else {
-        Problem::internal()
+        Problem::internal(format_args!("the server itself answered {status}"))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The three servers, with their bounds.
 
 use super::api::{self, Api, ApiKeys};
+use super::bodies::Bodies;
+use super::connections::Connections;
 use super::frame::{framed, nowhere};
 use super::ops::{self, Ops};
 use super::public::{self, Public};
@@ -12,13 +14,6 @@ use actix_web::{App, HttpServer, web};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-/// Connections that one worker of the public listener holds. Each is a socket and a few kilobytes;
-/// past this new ones wait in the backlog, which is what a sender with retries should meet.
-const PUBLIC_CONNECTIONS_MAX: usize = 4096;
-
-/// Connections of the others: a backend's pool, a scraper, a few consoles.
-const PRIVATE_CONNECTIONS_MAX: usize = 1024;
 
 /// Connections that the system holds for a listener while all workers are busy: a burst of a
 /// second. More would only hide that the senders' patience is over.
@@ -48,19 +43,21 @@ impl Bound {
 pub fn public<J: Journal, C: Clock>(
     at: SocketAddr,
     workers: usize,
+    connections: Connections,
     state: Public<J, C>,
     metrics: Metrics,
 ) -> io::Result<Bound> {
     let (bounds, state) = (state.bounds, web::Data::new(state));
+    let bodies = web::Data::new(Bodies::new(bounds.bodies_memory_bytes, metrics.clone()));
     let shape = Shape {
         listener: "public",
         workers,
-        connections: PUBLIC_CONNECTIONS_MAX,
+        connections: connections.public,
         header_deadline: bounds.header_deadline,
         half_closed: true,
     };
     shape.bind(at, metrics, move |app| {
-        app.app_data(state.clone());
+        app.app_data(bodies.clone()).app_data(state.clone());
         public::configure::<J, C>(app);
     })
 }
@@ -68,6 +65,7 @@ pub fn public<J: Journal, C: Clock>(
 pub fn api<V: View, F: Feeds>(
     at: SocketAddr,
     bounds: Http,
+    connections: Connections,
     keys: ApiKeys,
     state: Api<V, F>,
     metrics: Metrics,
@@ -76,7 +74,7 @@ pub fn api<V: View, F: Feeds>(
     let shape = Shape {
         listener: "api",
         workers: 1,
-        connections: PRIVATE_CONNECTIONS_MAX,
+        connections: connections.private,
         header_deadline: bounds.header_deadline,
         half_closed: false,
     };
@@ -86,13 +84,18 @@ pub fn api<V: View, F: Feeds>(
     })
 }
 
-pub fn ops(at: SocketAddr, bounds: Http, state: Ops) -> io::Result<Bound> {
+pub fn ops(
+    at: SocketAddr,
+    bounds: Http,
+    connections: Connections,
+    state: Ops,
+) -> io::Result<Bound> {
     let metrics = state.metrics.clone();
     let state = web::Data::new(state);
     let shape = Shape {
         listener: "ops",
         workers: 1,
-        connections: PRIVATE_CONNECTIONS_MAX,
+        connections: connections.private,
         header_deadline: bounds.header_deadline,
         half_closed: false,
     };

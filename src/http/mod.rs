@@ -2,20 +2,24 @@
 //! (metrics and health, loopback by default). Nothing here decides; the door verifies and appends,
 //! everything else reads what is committed.
 //!
-//! | file       | what it does                                                           |
-//! |------------|------------------------------------------------------------------------|
-//! | `door`     | verifies a delivery and appends it durably                             |
-//! | `public`   | `POST /webhooks/{endpoint}`                                            |
-//! | `api`      | who may ask, and where                                                 |
-//! | `attempts` | attempts, as they are committed                                        |
-//! | `feeds`    | outputs, as NDJSON or server-sent events                               |
-//! | `ops`      | health, readiness, metrics                                             |
-//! | `listen`   | the three servers, with their bounds                                   |
-//! | `frame`    | what every answer has: an id, a count                                  |
-//! | `problem`  | what went wrong, as a stranger may hear it                             |
+//! | file          | what it does                                                           |
+//! |---------------|------------------------------------------------------------------------|
+//! | `door`        | verifies a delivery and appends it durably                             |
+//! | `public`      | `POST /webhooks/{endpoint}`                                            |
+//! | `bodies`      | bodies on their way in, and the memory that they may take              |
+//! | `api`         | who may ask, and where                                                 |
+//! | `attempts`    | attempts, as they are committed                                        |
+//! | `feeds`       | outputs, as NDJSON or server-sent events                               |
+//! | `ops`         | health, readiness, metrics                                             |
+//! | `listen`      | the three servers, with their bounds                                   |
+//! | `connections` | how many they hold, by the files that a process may open               |
+//! | `frame`       | what every answer has: an id, a count                                  |
+//! | `problem`     | what went wrong, as a stranger may hear it                             |
 
 pub mod api;
 mod attempts;
+mod bodies;
+pub mod connections;
 pub mod door;
 mod feeds;
 mod frame;
@@ -23,3 +27,5 @@ pub mod listen;
 pub mod ops;
 pub mod problem;
 pub mod public;
+#[cfg(test)]
+mod tests;

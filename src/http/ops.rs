@@ -52,6 +52,6 @@ async fn readyz(ops: web::Data<Ops>) -> Result<HttpResponse, Problem> {
 
 async fn metrics(ops: web::Data<Ops>) -> Result<HttpResponse, Problem> {
     (ops.refresh)();
-    let text = ops.metrics.render().map_err(|_| Problem::internal())?;
+    let text = ops.metrics.render().map_err(Problem::internal)?;
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text))
 }

@@ -21,6 +21,8 @@ pub struct Problem {
     pub allow: Option<&'static str>,
     /// Whether the rest of the request is not worth reading.
     pub hang_up: bool,
+    /// Why, for the log alone: a stranger is told nothing of the inside.
+    pub cause: Option<String>,
 }
 
 impl Problem {
@@ -33,11 +35,18 @@ impl Problem {
             retry_after: None,
             allow: None,
             hang_up: false,
+            cause: None,
         }
     }
 
     pub fn detail(self, detail: impl Into<String>) -> Self {
         Self { detail: detail.into(), ..self }
+    }
+
+    /// Keeps `cause` for the log. Whoever makes it sees to it that it quotes no secret, no body and
+    /// nobody's data.
+    pub fn because(self, cause: impl fmt::Display) -> Self {
+        Self { cause: Some(cause.to_string()), ..self }
     }
 
     pub fn no_such_path() -> Self {
@@ -69,9 +78,10 @@ impl Problem {
         Self { retry_after: Some(RETRY_AFTER_SECONDS), ..problem.detail(detail) }
     }
 
-    pub fn internal() -> Self {
+    pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here")
             .detail("the log knows more under this request id")
+            .because(cause)
     }
 
     /// The answer under a request's id.

@@ -258,7 +258,7 @@ impl Lane {
             let mut written = part::write(scene, hand, &batch, decided, partition, before, sums_up);
             commit.forwards.append(&mut written.forwards);
             proposed.report.alarms.append(&mut written.alarms);
-            proposed.report.set_aside.append(&mut written.set_aside);
+            proposed.report.dead_letters.append(&mut written.dead);
             proposed.report.reads.append(&mut written.reads);
             let standing = Standing::from(&written.trailer);
             let grown = standing.counts.minus(&before.counts);

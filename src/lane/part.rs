@@ -112,7 +112,7 @@ struct PartWriter {
     states: Vec<(SmolStr, Range<usize>)>,
     forwards: Vec<Append>,
     alarms: Vec<(Alarm, SmolStr)>,
-    set_aside: Vec<(DeadLetter, Position)>,
+    dead: Vec<(DeadLetter, Position)>,
     reads: Vec<SessionId>,
 }
 
@@ -125,7 +125,7 @@ pub struct Written {
     pub forwards: Vec<Append>,
     /// What needs a person, and the stored key that it is about.
     pub alarms: Vec<(Alarm, SmolStr)>,
-    pub set_aside: Vec<(DeadLetter, Position)>,
+    pub dead: Vec<(DeadLetter, Position)>,
     /// Sessions to ask 0Gate about.
     pub reads: Vec<SessionId>,
 }
@@ -324,7 +324,7 @@ impl PartWriter {
     /// The original bytes and the reason, for a person. The topic is restricted: these are bodies.
     fn aside(&mut self, scene: Scene<'_>, item: &Item, why: DeadLetter, counts: &mut Counts) {
         counts.dead_lettered += 1;
-        self.set_aside.push((why, item.position));
+        self.dead.push((why, item.position));
         let position = item.position.to_string();
         self.dead_letters.push_with(why.word().as_bytes(), position.as_bytes(), scene.at, |out| {
             item.record.encode(out)
@@ -376,8 +376,8 @@ impl PartWriter {
         .filter(|(_, (count, _))| *count > 0)
         .map(|(topic, (count, bytes))| Run { topic, count, bytes })
         .collect();
-        let Self { forwards, alarms, set_aside, reads, .. } = self;
-        Written { runs, states, trailer, forwards, alarms, set_aside, reads }
+        let Self { forwards, alarms, dead, reads, .. } = self;
+        Written { runs, states, trailer, forwards, alarms, dead, reads }
     }
 }
 

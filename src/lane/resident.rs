@@ -147,7 +147,7 @@ impl Resident {
                 && waits(signal, policy)
                 && bytes(parked) + task.record.value.len() > PARKED_BYTES_MAX =>
             {
-                set_aside(DeadLetter::ParkedFull)
+                dead_letter(DeadLetter::ParkedFull)
             }
             (Self::Session { id, home, parked }, Said::Signal(signal)) => {
                 let step = home.step(id, signal, policy);
@@ -166,8 +166,8 @@ impl Resident {
             }
             // Routing sends nothing else to a resident; what comes all the same goes to a person.
             (Self::Attempt(_), Said::Claim(_) | Said::Test)
-            | (Self::Session { .. }, Said::Test) => set_aside(DeadLetter::Misrouted),
-            (Self::Attempt(_) | Self::Session { .. }, Said::Refused(why)) => set_aside(*why),
+            | (Self::Session { .. }, Said::Test) => dead_letter(DeadLetter::Misrouted),
+            (Self::Attempt(_) | Self::Session { .. }, Said::Refused(why)) => dead_letter(*why),
         }
     }
 }
@@ -191,7 +191,7 @@ fn waits(signal: &Signal, policy: &Policy) -> bool {
     event && known && policy.unknown_session == UnknownSession::Park
 }
 
-fn set_aside(why: DeadLetter) -> Outcome {
+fn dead_letter(why: DeadLetter) -> Outcome {
     Outcome { fate: Fate::SetAside(why), outputs: vec![] }
 }
 

@@ -138,6 +138,6 @@ pub struct Report {
     pub grown: Counts,
     /// What needs a person, and the stored key that it is about.
     pub alarms: Vec<(Alarm, SmolStr)>,
-    pub set_aside: Vec<(DeadLetter, Position)>,
+    pub dead_letters: Vec<(DeadLetter, Position)>,
     pub reads: Vec<SessionId>,
 }

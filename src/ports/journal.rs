@@ -3,6 +3,7 @@
 use crate::attempt::Position;
 use crate::wire::Topic;
 use crate::wire::prove::Proven;
+use crate::wire::seal::Fingerprint;
 use crate::wire::signal::SignalRecord;
 use crate::wire::trailer::{Owner, Trailer};
 use bytes::Bytes;
@@ -110,6 +111,14 @@ pub enum JournalError {
         "the journal was made for {pinned} partitions and routing {pinned_routing}; this start asks for {asked} and {asked_routing}"
     )]
     Pinned { pinned: u32, pinned_routing: u32, asked: u32, asked_routing: u32 },
+    #[error(
+        "{folder} was made with another signing key: its journal rests on the key with fingerprint {pinned}, and the first of those given has {given}"
+    )]
+    OtherKeys { folder: String, pinned: Fingerprint, given: Fingerprint },
+    #[error(
+        "{folder} was written by a newer tidegate: it has format {format}, and this build knows format {known}"
+    )]
+    Newer { folder: String, format: u32, known: u32 },
     #[error("the journal has stopped")]
     Closed,
 }

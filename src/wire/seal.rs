@@ -5,7 +5,9 @@
 
 use crate::attempt::{Digest, EndpointName, Timeliness, Timestamp};
 use crate::webhook::SecretIndex;
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
 use subtle::ConstantTimeEq;
@@ -36,6 +38,33 @@ pub struct Seal {
     /// Which of our keys, by its place.
     pub key: u8,
     pub mac: [u8; 32],
+}
+
+/// By which a data folder knows the key that its journal rests on. Shown as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint(pub [u8; 8]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or("a fingerprint has 16 hexadecimal digits")
+    }
 }
 
 impl SigningKeys {
@@ -72,6 +101,15 @@ impl SigningKeys {
         self.keys
             .get(usize::from(seal.key))
             .is_some_and(|key| mac(key, sealed).ct_eq(&seal.mac).into())
+    }
+
+    /// Tells the root key apart from others without showing it. Whoever has it can test a guess of
+    /// the key, as with any seal; so the least length is what keeps the key.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mac = self.rooted(b"fingerprint\0", &[]);
+        let mut fingerprint = [0; 8];
+        fingerprint.copy_from_slice(&mac[..8]);
+        Fingerprint(fingerprint)
     }
 
     /// A keyed value of the root key, for ids that only we can make.

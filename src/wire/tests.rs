@@ -287,7 +287,7 @@ fn what_is_changed_after_the_door_is_not_believed() {
 }
 
 #[test]
-fn an_event_of_the_other_world_is_set_aside() {
+fn an_event_of_the_other_world_is_dead_lettered() {
     let (_, live) = trust().take(Bytes::from(BODY.replace("\"test\"", "\"live\"")), stamp());
     assert_eq!(live.said, Said::Refused(DeadLetter::WrongEnvironment));
 }

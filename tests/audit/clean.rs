@@ -21,9 +21,13 @@ pub fn run(line: &[&str]) -> (u8, String, String) {
 
 /// Puts the test's own key where `dev` keeps one.
 pub fn give_key(root: &Path) {
+    give(root, "07");
+}
+
+fn give(root: &Path, byte: &str) {
     use std::os::unix::fs::PermissionsExt;
     let file = root.join("signing.key");
-    fs::write(&file, "07".repeat(32)).unwrap();
+    fs::write(&file, byte.repeat(32)).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
@@ -149,7 +153,9 @@ fn nothing_is_not_clean() {
     assert!(told.contains("there is no journal in"), "{told}");
     assert!(matches!(audit(root), Err(AuditError::NoJournal { .. })));
 
-    drop(tidegate::adapters::embedded::DataFolder::take(root, Some(PARTITIONS), 1).unwrap());
+    drop(
+        tidegate::adapters::embedded::DataFolder::take(root, Some(PARTITIONS), 1, &keys()).unwrap(),
+    );
     assert!(matches!(audit(root), Err(AuditError::Empty { .. })));
     let (code, _, told) = run(&["--data", root.to_str().unwrap()]);
     assert_eq!(code, 2);
@@ -166,6 +172,11 @@ fn with_other_keys_there_is_no_verdict() {
     let keys = SigningKeys::new([[8_u8; 32].as_slice()]).unwrap();
     let refused = tidegate::audit::audit(folder.path(), &keys, &mut |_| {}).unwrap_err();
     assert!(matches!(refused, AuditError::OtherKeys { .. }), "{refused}");
+
+    give(folder.path(), "08");
+    let (code, _, told) = run(&["--data", folder.path().to_str().unwrap()]);
+    assert_eq!(code, 2);
+    assert!(told.contains("was made with another signing key"), "{told}");
 }
 
 #[test]

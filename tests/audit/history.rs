@@ -62,7 +62,7 @@ async fn lives(root: &Path) {
 
     let world = World::start(root, adopt).await;
     reviewed(&world).await;
-    set_aside(&world).await;
+    dead_letters(&world).await;
     world.stop().await;
 
     let park = Policy { unknown_session: UnknownSession::Park, ..adopt };
@@ -128,7 +128,7 @@ async fn reviewed(world: &World) {
     world.own("read_1", what).await;
 }
 
-async fn set_aside(world: &World) {
+async fn dead_letters(world: &World) {
     world.deliver(body("evt_40", "webhook.test", json!({}))).await;
     world.webhook("evt_41", "gate_session.danced", "gs_1", &[]).await;
     world.deliver(b"this is no event".to_vec()).await;

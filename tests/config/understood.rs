@@ -46,6 +46,7 @@ fn defaults_are_safe_and_on_this_machine() {
     assert_eq!(config.listen.api.to_string(), "127.0.0.1:8481");
     assert_eq!(config.listen.ops.to_string(), "127.0.0.1:8482");
     assert_eq!(config.http.max_body_bytes, 262_144);
+    assert_eq!(config.http.bodies_memory_bytes, 64 << 20);
     assert_eq!(config.webhook.tolerance, Duration::from_secs(300));
     assert_eq!(config.policy.late_completion, LateCompletion::Review);
     assert_eq!(config.policy.unknown_session, UnknownSession::Adopt);
@@ -146,6 +147,7 @@ fn bounds_hold_on_both_sides() {
         refused(&format!("partitions = {number}\n"), "partitions");
         refused(&format!("lanes = {number}\n"), "lanes");
     }
+    refused("http.bodies_memory = \"8191KiB\"\n", "http.bodies_memory");
     refused("embedded.attempts_memory = \"1MiB\"\n", "embedded.attempts_memory");
     refused("embedded.retention = \"90s\"\n", "embedded.retention");
     warned("embedded.retention = \"90d\"\n", "embedded.retention");

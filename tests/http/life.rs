@@ -1,11 +1,12 @@
 //! Starting, ending, starting again.
 
-use crate::support::running::{Dev, PATIENCE, event, folder, tidegate};
+use crate::support::running::{Dev, PATIENCE, event, folder, now, request, tidegate};
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use tidegate::webhook::WebhookSecret;
 
 #[test]
 fn ready_is_said_once_traffic_may_come() {
@@ -114,6 +115,48 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
     assert!(lost.is_empty(), "{lost:?}");
 }
 
+/// An endpoint and a key that are configured stand beside those that `dev` makes.
+#[test]
+fn dev_reads_what_is_configured_again_when_asked() {
+    let folder = folder();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let first = "whsec_test_0123456789abcdef0123456789abcdef";
+    let (secret, key) = (file("secret", first), file("key", "key-of-more-than-twenty-four-chars"));
+    let text = format!(
+        "[endpoints.shop]\nsecrets = [{{ file = \"{secret}\" }}]\n[api]\nkeys = [{{ file = \
+         \"{key}\" }}]\n"
+    );
+    let config = file("tidegate.toml", &text);
+    let dev = Dev::start_as(&folder.path().join("data"), &["--config", &config], &[]);
+    let body = event("evt_1", "gate_session.completed", "gs_1");
+    let deliver = |secret: &str| {
+        let signature = WebhookSecret::new(secret.to_owned().into()).sign(now(), body.as_bytes());
+        let head = format!("Gate-Signature: {signature}\r\n");
+        request(&dev.at("public"), "POST", "/webhooks/shop", &head, body.as_bytes()).status
+    };
+    assert_eq!((deliver(first), dev.deliver(&body).status), (200, 200));
+
+    let fresh = "whsec_test_fedcba9876543210fedcba9876543210";
+    file("secret", fresh);
+    file("key", "another-key-of-more-than-24-characters");
+    dev.signal("-HUP");
+    let began = Instant::now();
+    while deliver(fresh) != 200 {
+        assert!(began.elapsed() < PATIENCE, "the new secret is not taken");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(deliver(first), 401, "the old secret is gone");
+    assert_eq!(dev.deliver(&body).status, 200, "what dev made is as before");
+    assert_eq!(dev.api("/v1/attempts").status, 200);
+    let fresh = "Authorization: Bearer another-key-of-more-than-24-characters\r\n";
+    assert_eq!(request(&dev.at("api"), "GET", "/v1/attempts", fresh, b"").status, 200);
+    assert_eq!(dev.end(), 0);
+}
+
 /// Starts `serve` over a configuration of its own in `folder`.
 fn serve(folder: &std::path::Path) -> Dev {
     let file = |name: &str, text: &str| {
@@ -185,4 +228,33 @@ fn secrets_are_read_again_when_asked() {
     assert_eq!(dev.deliver(&body).status, 401, "the old secret is gone");
     assert_eq!(dev.api("/v1/attempts").status, 401, "so is the old key");
     assert_eq!(dev.end(), 0);
+}
+
+#[test]
+fn a_folder_is_not_started_with_other_keys() {
+    let folder = folder();
+    assert_eq!(Dev::start(folder.path()).end(), 0);
+    std::fs::write(folder.path().join("signing.key"), "0f".repeat(32)).unwrap();
+    let refused = start_again(folder.path());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("was made with another signing key"), "{said}");
+    assert!(said.contains("put the key back"), "{said}");
+
+    let newer = br#"{"format": 9}"#;
+    std::fs::write(folder.path().join("journal.json"), newer).unwrap();
+    let refused = start_again(folder.path());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("written by a newer tidegate"), "{said}");
+    assert!(!said.contains("damaged"), "{said}");
+}
+
+fn start_again(folder: &std::path::Path) -> std::process::Output {
+    tidegate()
+        .args(["dev", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0", "--ops", "127.0.0.1:0"])
+        .arg("--data")
+        .arg(folder)
+        .output()
+        .unwrap()
 }

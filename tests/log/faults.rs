@@ -45,6 +45,39 @@ async fn a_full_disk_refuses_appends_holds_nothing_back_and_goes_on_when_there_i
     assert_eq!(values(folder.path()), acknowledged);
 }
 
+/// A flood of connections may have taken every file that may be open; they end, and the log goes on.
+#[actix::test]
+async fn no_file_left_to_open_is_no_room_and_passes() {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    const EACCES: i32 = 13;
+    let folder = TempDir::new().unwrap();
+    let (disk, full) = full_disk();
+    let opened = try_open(disk, folder.path(), options(1)).unwrap();
+    let mut acknowledged = vec![];
+    for (round, code) in [EMFILE, ENFILE].into_iter().cycle().take(6).enumerate() {
+        let small = filled(round as u8, 10_000);
+        opened.append(std::slice::from_ref(&small)).await;
+        full.opening.store(code, Ordering::SeqCst);
+        // A frame that needs a new segment.
+        let large = filled(100 + round as u8, 62_000);
+        let refused = opened.journal.append(vec![signal(0, large.clone())]).await;
+        assert!(matches!(refused, Err(AppendError::Full)), "round {round}: {refused:?}");
+        assert!(opened.journal.stopped().borrow().is_none(), "it goes on");
+        full.opening.store(0, Ordering::SeqCst);
+        opened.append(std::slice::from_ref(&large)).await;
+        acknowledged.extend([small, large]);
+    }
+    assert_eq!(values(folder.path()), acknowledged);
+
+    // What does not pass by itself stops it.
+    opened.append(&[filled(1, 10_000)]).await;
+    full.opening.store(EACCES, Ordering::SeqCst);
+    let refused = opened.journal.append(vec![signal(0, filled(2, 62_000))]).await;
+    assert!(matches!(refused, Err(AppendError::Closed)), "{refused:?}");
+    opened.writer.join().unwrap();
+}
+
 #[actix::test]
 async fn a_commit_without_room_comes_back_whole_and_can_be_tried_again() {
     let folder = TempDir::new().unwrap();

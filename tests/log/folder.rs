@@ -4,15 +4,25 @@ use super::*;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tidegate::adapters::embedded::DataFolder;
+use tidegate::wire::seal::SigningKeys;
+
+fn keys(bytes: &[u8]) -> SigningKeys {
+    let keys: Vec<_> = bytes.iter().map(|byte| [*byte; 32]).collect();
+    SigningKeys::new(keys.iter().map(|key| key.as_slice())).unwrap()
+}
+
+fn take(root: &Path, partitions: Option<u32>, default: u32) -> Result<DataFolder, JournalError> {
+    DataFolder::take(root, partitions, default, &keys(&[1]))
+}
 
 #[test]
 fn a_folder_has_one_user_at_a_time() {
     let root = TempDir::new().unwrap();
-    let first = DataFolder::take(root.path(), None, 4).unwrap();
-    let second = DataFolder::take(root.path(), None, 4).map(|_| ());
+    let first = take(root.path(), None, 4).unwrap();
+    let second = take(root.path(), None, 4).map(|_| ());
     assert!(matches!(second, Err(JournalError::Locked { .. })), "{second:?}");
     drop(first);
-    DataFolder::take(root.path(), None, 4).unwrap();
+    take(root.path(), None, 4).unwrap();
 }
 
 const HOLD: &str = "TIDEGATE_TEST_HOLDS_FOLDER";
@@ -21,7 +31,7 @@ const HOLD: &str = "TIDEGATE_TEST_HOLDS_FOLDER";
 #[test]
 fn holds_a_folder_until_it_is_killed() {
     let Ok(root) = std::env::var(HOLD) else { return };
-    let _held = DataFolder::take(Path::new(&root), None, 4).unwrap();
+    let _held = take(Path::new(&root), None, 4).unwrap();
     std::fs::write(Path::new(&root).join("held"), b"").unwrap();
     std::thread::sleep(std::time::Duration::from_secs(60));
 }
@@ -37,20 +47,20 @@ async fn another_process_keeps_us_out_until_it_dies_however_it_dies() {
         .unwrap();
     let held = root.path().join("held");
     support::world::eventually("the other process holds the folder", || held.exists()).await;
-    let refused = DataFolder::take(root.path(), None, 4).map(|_| ());
+    let refused = take(root.path(), None, 4).map(|_| ());
     other.kill().unwrap();
     other.wait().unwrap();
     assert!(matches!(refused, Err(JournalError::Locked { .. })), "{refused:?}");
-    DataFolder::take(root.path(), None, 4).expect("the lock died with its process");
+    take(root.path(), None, 4).expect("the lock died with its process");
 }
 
 #[test]
 fn the_partition_count_is_pinned_when_the_folder_is_made() {
     let root = TempDir::new().unwrap();
-    assert_eq!(DataFolder::take(root.path(), Some(3), 8).unwrap().partitions(), 3);
-    assert_eq!(DataFolder::take(root.path(), None, 8).unwrap().partitions(), 3);
-    assert_eq!(DataFolder::take(root.path(), Some(3), 8).unwrap().partitions(), 3);
-    let refused = DataFolder::take(root.path(), Some(4), 8).map(|_| ());
+    assert_eq!(take(root.path(), Some(3), 8).unwrap().partitions(), 3);
+    assert_eq!(take(root.path(), None, 8).unwrap().partitions(), 3);
+    assert_eq!(take(root.path(), Some(3), 8).unwrap().partitions(), 3);
+    let refused = take(root.path(), Some(4), 8).map(|_| ());
     assert!(
         matches!(refused, Err(JournalError::Pinned { pinned: 3, asked: 4, .. })),
         "{refused:?}"
@@ -60,14 +70,61 @@ fn the_partition_count_is_pinned_when_the_folder_is_made() {
 #[actix::test]
 async fn a_log_whose_partition_count_is_lost_is_not_pinned_anew() {
     let root = TempDir::new().unwrap();
-    let folder = DataFolder::take(root.path(), Some(1), 1).unwrap();
+    let folder = take(root.path(), Some(1), 1).unwrap();
     let opened = open(&folder.log());
     opened.append(&[filled(1, 10)]).await;
     opened.close().await;
     drop(folder);
     std::fs::remove_file(root.path().join("journal.json")).unwrap();
-    let refused = DataFolder::take(root.path(), None, 8).map(|_| ());
+    let refused = take(root.path(), None, 8).map(|_| ());
     assert!(matches!(refused, Err(JournalError::Damaged(_))), "{refused:?}");
     std::fs::write(root.path().join("journal.json"), b"{}").unwrap();
-    assert!(DataFolder::take(root.path(), None, 8).is_err(), "nonsense is not a partition count");
+    assert!(take(root.path(), None, 8).is_err(), "nonsense is not a partition count");
+}
+
+#[test]
+fn a_folder_belongs_to_the_signing_key_that_it_was_made_with() {
+    let root = TempDir::new().unwrap();
+    drop(DataFolder::take(root.path(), None, 4, &keys(&[1])).unwrap());
+    let file = root.path().join("journal.json");
+    let pinned = std::fs::read(&file).unwrap();
+    for others in [&[2][..], &[2, 1]] {
+        let refused = DataFolder::take(root.path(), None, 4, &keys(others)).map(|_| ());
+        assert!(matches!(refused, Err(JournalError::OtherKeys { .. })), "{refused:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), pinned, "nothing was changed");
+    }
+    // A key that came later stands behind it, and may be the one that seals.
+    for more in [keys(&[1, 2]), keys(&[1, 2]).sealing_with(1)] {
+        drop(DataFolder::take(root.path(), None, 4, &more).unwrap());
+    }
+    let said = String::from_utf8(pinned).unwrap();
+    assert!(said.contains(&keys(&[1]).fingerprint().to_string()), "{said}");
+}
+
+#[test]
+fn a_folder_that_does_not_say_whose_it_is_is_damaged() {
+    let root = TempDir::new().unwrap();
+    drop(take(root.path(), None, 4).unwrap());
+    let file = root.path().join("journal.json");
+    let mut pins: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for nonsense in [None, Some("00"), Some("not sixteen digi")] {
+        match nonsense {
+            None => drop(pins.as_object_mut().unwrap().remove("signing_key")),
+            Some(text) => pins["signing_key"] = text.into(),
+        }
+        std::fs::write(&file, pins.to_string()).unwrap();
+        let refused = take(root.path(), None, 4).map(|_| ());
+        assert!(matches!(refused, Err(JournalError::Damaged(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_a_newer_tidegate_is_not_called_damaged() {
+    let root = TempDir::new().unwrap();
+    let newer = br#"{"format": 2, "shards": 4, "of_its": "choosing"}"#;
+    std::fs::write(root.path().join("journal.json"), newer).unwrap();
+    let refused = take(root.path(), None, 4).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, JournalError::Newer { format: 2, known: 1, .. }), "{refused:?}");
+    assert!(refused.to_string().contains("written by a newer tidegate"), "{refused}");
 }

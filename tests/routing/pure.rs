@@ -72,7 +72,7 @@ impl Small {
         for forward in std::mem::take(&mut written.forwards) {
             self.queues.entry(forward.partition).or_default().push_back(forward);
         }
-        self.dead += written.set_aside.len();
+        self.dead += written.dead.len();
         let states = Arc::make_mut(&mut self.states);
         states.extend(written.states.iter().map(|(key, state)| (key.to_string(), state.clone())));
         for run in written.runs.iter().filter(|run| run.topic == Topic::Fulfillments) {

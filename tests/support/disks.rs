@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use tidegate::adapters::embedded::disk::{Disk, DiskFile};
 
 /// What a full disk refuses.
@@ -13,6 +13,8 @@ pub struct Full {
     pub allocating: Arc<AtomicBool>,
     /// Writing: one that copies on write, or cannot preallocate. Half of it gets through.
     pub writing: Arc<AtomicBool>,
+    /// Opening or making a file: the system's error for it, when there is one.
+    pub opening: Arc<AtomicI32>,
 }
 
 pub struct FullDisk {
@@ -30,6 +32,13 @@ fn no_room() -> io::Error {
 }
 
 impl FullDisk {
+    fn may_open(&self) -> io::Result<()> {
+        match self.full.opening.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+
     fn wrap(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
         Arc::new(FullFile { inner, full: self.full.clone() })
     }
@@ -37,10 +46,12 @@ impl FullDisk {
 
 impl Disk for FullDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.may_open()?;
         self.inner.create(path).map(|file| self.wrap(file))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        self.may_open()?;
         self.inner.open(path).map(|file| self.wrap(file))
     }
 

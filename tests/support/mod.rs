@@ -1,6 +1,7 @@
 //! What the tests of the engines share. Each test takes what it needs of it.
 #![allow(dead_code, reason = "every test is a crate of its own and uses a part of this")]
 
+pub mod clock;
 pub mod commits;
 pub mod disks;
 pub mod ledger;

@@ -55,12 +55,27 @@ impl Dev {
     }
 
     pub fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, &[], environment)
+    }
+
+    pub fn start_as(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_by(tidegate(), folder, arguments, environment)
+    }
+
+    pub fn start_by(
+        mut command: Command,
+        folder: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
         let file = folder.join("dev.json");
         let _not_there = std::fs::remove_file(&file);
-        let mut child = tidegate()
+        let mut child = command
             .args(["dev", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])
             .args(["--ops", "127.0.0.1:0", "--data"])
             .arg(folder)
+            .args(arguments)
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(folder.join("log")).unwrap())

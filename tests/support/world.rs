@@ -1,5 +1,6 @@
 //! The engine in process, over a folder that goes with the test.
 
+use super::clock::SetClock;
 use super::ledger::Ledger;
 use super::says;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub trust: Trust,
     pub journal: JournalOptions,
     pub driver: DriverOptions,
+    /// Of the journal and the lanes.
+    pub clock: SetClock,
 }
 
 impl Plan {
@@ -37,6 +40,7 @@ impl Plan {
             trust: says::trust(),
             journal: JournalOptions::new(partitions),
             driver: DriverOptions { limits, attempts_memory: 8 << 20, core: Resident::decide },
+            clock: SetClock::default(),
         }
     }
 
@@ -93,13 +97,12 @@ impl World {
         let options = JournalOptions { partitions: plan.partitions, ..plan.journal };
         let folder = folder.to_owned();
         let (journal, writer) =
-            EmbeddedJournal::open(Arc::clone(&disk), folder.clone(), options, SystemClock)?;
+            EmbeddedJournal::open(Arc::clone(&disk), folder.clone(), options, plan.clock.clone())?;
         let metrics = Metrics::new().unwrap();
         let engine_options =
             EngineOptions { lanes: plan.lanes, driver: plan.driver, instance: "test".to_owned() };
         let rules = plan.rules();
-        let started =
-            Engine::start(&journal, view, &SystemClock, &rules, &engine_options, &metrics);
+        let started = Engine::start(&journal, view, &plan.clock, &rules, &engine_options, &metrics);
         let engine = match started.await {
             Ok(engine) => engine,
             Err(error) => {

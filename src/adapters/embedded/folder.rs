@@ -2,19 +2,29 @@
 
 use super::disk::{Disk, RealDisk, replace};
 use crate::ports::JournalError;
+use crate::wire::seal::{Fingerprint, SigningKeys};
 use crate::wire::trailer::ROUTING_VERSION;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a folder was made for. Another partition count would give keys another home.
+/// What a folder was made for. Another partition count would give keys another home, and other
+/// signing keys would make a stranger's of every record that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
     pub format: u32,
     pub partitions: u32,
     pub routing: u32,
+    /// Of the signing key that stands first, which attempt ids are derived from.
+    pub signing_key: Fingerprint,
+}
+
+/// What a file of any format says of itself, whatever else stands in it.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 const FORMAT: u32 = 1;
@@ -33,10 +43,15 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Takes the folder, making it for `partitions` if it is new. `None` takes what it was made
-    /// for, and `default` where it is new.
-    pub fn take(root: &Path, partitions: Option<u32>, default: u32) -> Result<Self, JournalError> {
-        let files = |source| JournalError::Files { folder: root.display().to_string(), source };
+    /// Takes the folder, making it for `partitions` and `keys` if it is new. `None` takes the count
+    /// that it was made for, and `default` where it is new.
+    pub fn take(
+        root: &Path,
+        partitions: Option<u32>,
+        default: u32,
+        keys: &SigningKeys,
+    ) -> Result<Self, JournalError> {
+        let files = |source| unusable(root, source);
         fs::create_dir_all(root.join(LOG)).map_err(files)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -51,7 +66,7 @@ impl DataFolder {
             }
             Err(TryLockError::Error(source)) => return Err(files(source)),
         }
-        let pins = match Self::pins(root).map_err(files)? {
+        let pins = match Self::pins(root)? {
             Some(pins) => pins,
             None if fs::read_dir(root.join(LOG)).map_err(files)?.next().is_some() => {
                 return Err(JournalError::Damaged(format!(
@@ -61,19 +76,17 @@ impl DataFolder {
             }
             None => {
                 let partitions = partitions.unwrap_or(default);
-                let pins = Pins { format: FORMAT, partitions, routing: ROUTING_VERSION };
+                let pins = Pins {
+                    format: FORMAT,
+                    partitions,
+                    routing: ROUTING_VERSION,
+                    signing_key: keys.fingerprint(),
+                };
                 pins.save(root).map_err(files)?;
                 pins
             }
         };
         let asked = partitions.unwrap_or(pins.partitions);
-        if pins.format != FORMAT {
-            return Err(JournalError::Damaged(format!(
-                "{} has format {}, and this build knows format {FORMAT}",
-                root.join(PINS).display(),
-                pins.format
-            )));
-        }
         if (pins.partitions, pins.routing) != (asked, ROUTING_VERSION) {
             return Err(JournalError::Pinned {
                 pinned: pins.partitions,
@@ -82,16 +95,38 @@ impl DataFolder {
                 asked_routing: ROUTING_VERSION,
             });
         }
+        pins.hold(root, keys)?;
         Ok(Self { root: root.to_owned(), pins, _lock: lock })
     }
 
     /// What a folder was made for, without taking it; `None` where there is no journal.
-    pub fn pins(root: &Path) -> io::Result<Option<Pins>> {
-        match fs::read(root.join(PINS)) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
+    pub fn pins(root: &Path) -> Result<Option<Pins>, JournalError> {
+        let file = root.join(PINS);
+        let bytes = match fs::read(&file) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(unusable(root, source)),
+        };
+        let damaged = |error: serde_json::Error| {
+            JournalError::Damaged(format!("{} cannot be understood: {error}", file.display()))
+        };
+        // The format first: what else stands there is of its choosing.
+        let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if format > FORMAT {
+            return Err(JournalError::Newer {
+                folder: root.display().to_string(),
+                format,
+                known: FORMAT,
+            });
         }
+        let pins: Pins = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if pins.format != FORMAT {
+            return Err(JournalError::Damaged(format!(
+                "{} has format {format}, which no build ever wrote",
+                file.display()
+            )));
+        }
+        Ok(Some(pins))
     }
 
     pub fn partitions(&self) -> u32 {
@@ -107,12 +142,25 @@ impl DataFolder {
     }
 }
 
+fn unusable(root: &Path, source: io::Error) -> JournalError {
+    JournalError::Files { folder: root.display().to_string(), source }
+}
+
 /// Where a data folder keeps its log.
 pub fn log_folder(root: &Path) -> PathBuf {
     root.join(LOG)
 }
 
 impl Pins {
+    /// Refuses keys that did not sign what the folder holds.
+    pub fn hold(&self, root: &Path, keys: &SigningKeys) -> Result<(), JournalError> {
+        let (pinned, given) = (self.signing_key, keys.fingerprint());
+        if pinned == given {
+            return Ok(());
+        }
+        Err(JournalError::OtherKeys { folder: root.display().to_string(), pinned, given })
+    }
+
     /// Whether this build knows the format and decides by the same routing.
     pub fn is_known(&self) -> bool {
         (self.format, self.routing) == (FORMAT, ROUTING_VERSION)

@@ -8,6 +8,7 @@ use super::process::thread_cpu_seconds;
 use super::report::Report;
 use super::stage::{ENDPOINT, Fired, Sent, Stage, pace, secret};
 use crate::config::Http;
+use crate::http::connections::Connections;
 use crate::http::listen;
 use crate::http::public::Public;
 use crate::ports::{Clock, SystemClock};
@@ -25,13 +26,14 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<Report> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let bounds = Http {
         max_body_bytes: 256 << 10,
+        bodies_memory_bytes: 64 << 20,
         header_deadline: Duration::from_secs(5),
         body_deadline: Duration::from_secs(10),
     };
     let public = Public { door: stage.door.clone(), bounds };
     let metrics = stage.embedded.metrics.clone();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let bound = listen::public(any, cores, public, metrics)?;
+    let bound = listen::public(any, cores, Connections::MOST, public, metrics)?;
     let (at, handle) = (bound.at, bound.handle());
     actix_rt::spawn(bound.server);
     let (load, sent, attempts) = (args.clone(), Arc::clone(&stage.sent), stage.attempts);

@@ -123,7 +123,7 @@ impl ListArgs {
         let attempts = listing["attempts"].as_array().map_or(&[][..], Vec::as_slice);
         for attempt in attempts {
             table.add_row([
-                text(&attempt["id"]),
+                text(&attempt["attempt_id"]),
                 text(&attempt["state"]),
                 money(attempt),
                 text(&attempt["terms"]["flow"]),
@@ -145,13 +145,13 @@ impl ListArgs {
 
 fn summary(attempt: &Value, out: &mut impl Write) -> io::Result<()> {
     for (name, value) in [
-        ("attempt", text(&attempt["id"])),
+        ("attempt", text(&attempt["attempt_id"])),
         ("state", text(&attempt["state"])),
         ("why", text(&attempt["review"])),
         ("reason", text(&attempt["failure_reason"])),
         ("amount", money(attempt)),
         ("flow", text(&attempt["terms"]["flow"])),
-        ("session", text(&attempt["session"])),
+        ("session", text(&attempt["session_id"])),
         ("account", text(&attempt["account_id"])),
         ("reference", text(&attempt["user_reference"])),
         ("transaction", text(&attempt["transaction_ref"])),
@@ -177,7 +177,7 @@ fn timeline(attempt: &Value, out: &mut impl Write) -> io::Result<()> {
             text(&entry["kind"]),
             text(&entry["type"]),
             verdict,
-            text(&entry["id"]),
+            text(&entry["event_id"]),
             text(&entry["position"]),
         ]);
     }

@@ -92,6 +92,15 @@ impl ApiArgs {
 impl Api {
     /// Answers with what is there; a 404 is `None`.
     pub(super) fn get(&self, path: &str) -> Result<Option<Response<ureq::Body>>, Failure> {
+        self.get_or(path, |_code| None)
+    }
+
+    /// The same for a caller who knows better what to say of a refusal with some code.
+    pub(super) fn get_or(
+        &self,
+        path: &str,
+        known: impl FnOnce(&str) -> Option<Failure>,
+    ) -> Result<Option<Response<ureq::Body>>, Failure> {
         let url = format!("{}{path}", self.base);
         let key = format!("Bearer {}", self.key.expose());
         let mut answer = self
@@ -105,7 +114,8 @@ impl Api {
             404 => Ok(None),
             status => {
                 let said = answer.body_mut().read_json::<Value>().unwrap_or(Value::Null);
-                Err(refused(status, &said))
+                let known = said["code"].as_str().and_then(known);
+                Err(known.unwrap_or_else(|| refused(status, &said)))
             }
         }
     }

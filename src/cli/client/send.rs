@@ -204,7 +204,7 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
     }
     match args.output {
         Output::Json => {
-            let answer = json!({ "session": session.id, "deliveries": deliveries });
+            let answer = json!({ "session_id": session.id, "deliveries": deliveries });
             writeln!(out, "{answer:#}").map_err(written)?;
         }
         Output::Text if taken && args.what != What::Story(Story::Test) => {

@@ -73,7 +73,18 @@ pub fn run(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
         let fix = "the position of the last line goes on from there: --after POSITION";
         Failure::new(exit::UNAVAILABLE, format!("the feed broke off: {what}"), fix)
     };
-    let answer = args.api.open()?.get(&path)?.ok_or_else(|| gone(&"there is no such feed"))?;
+    let no_such_position = |code: &str| {
+        let what = format!(
+            "the feed {} has no position `{}`",
+            Feed::from(args.feed).word(),
+            args.after.as_deref().unwrap_or_default()
+        );
+        let fix = "take the `position` of one of its lines (`-o json` shows it), or leave --after \
+                   out to start from the beginning";
+        (code == "bad_position").then(|| Failure::usage(what, fix))
+    };
+    let answer = args.api.open()?.get_or(&path, no_such_position)?;
+    let answer = answer.ok_or_else(|| gone(&"there is no such feed"))?;
     for line in BufReader::new(answer.into_body().into_reader()).lines() {
         let line = line.map_err(|error| gone(&error))?;
         let written = match args.output {

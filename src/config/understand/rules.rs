@@ -218,6 +218,11 @@ pub(super) fn why_bound(key: &str) -> String {
             size(BODY_BYTES_MIN),
             size(BODY_BYTES_MAX)
         ),
+        "http.bodies_memory" => format!(
+            "use {} or more: a few bodies of the largest size must fit, or one slow client keeps \
+             out all others",
+            size(BODIES_MEMORY_MIN)
+        ),
         "webhook.tolerance" => format!(
             "use 1ms to {}, 0Gate's own is 300s: without a window clocks that differ refuse every \
              delivery, with a wide one a captured delivery can be sent again",
