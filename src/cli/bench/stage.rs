@@ -176,7 +176,11 @@ pub async fn pace(rate: u64, began: Instant, done: u64) -> Instant {
         return Instant::now();
     }
     let due = began + Duration::from_secs_f64(done as f64 / rate as f64);
-    tokio::time::sleep(due.saturating_duration_since(Instant::now())).await;
+    // A sleep takes a millisecond at least, and a load that is late has none to spare.
+    let early = due.saturating_duration_since(Instant::now());
+    if !early.is_zero() {
+        tokio::time::sleep(early).await;
+    }
     due
 }
 
