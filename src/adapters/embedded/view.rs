@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 const APPLIES_MAX: usize = 64;
 
 /// Memory for the view's read cache. Hot attempts live with their actors; this serves the rest.
-const CACHE_BYTES: u64 = 32 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// Threads that flush and compact. One is enough for the states of a two-core machine, and leaves
 /// the other core to the lanes.

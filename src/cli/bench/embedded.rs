@@ -37,7 +37,8 @@ fn verified(door: &BenchDoor, shots: &[(Shot, Bytes, String)]) -> Result<Vec<App
 /// Sends the whole load and waits for its acknowledgements.
 async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
     let gun = Gun::new(secret(), SystemClock.now().seconds());
-    let mut load = Load::new(args.seed, stage.attempts, args.duplicates, args.reordered);
+    let mut load =
+        Load::new(args.seed, args.events, stage.attempts, args.duplicates, args.reordered);
     let permits = Arc::new(Semaphore::new(UNDER_WAY));
     let (acks_to, mut acks_from) = tokio::sync::mpsc::unbounded_channel();
     let (mut left, mut generator_cpu, mut completions) = (args.events, 0.0, 0);

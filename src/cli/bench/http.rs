@@ -59,7 +59,7 @@ struct Shared<'a> {
 
 fn client(at: SocketAddr, args: &LoadArgs, attempts: u64, sent: &Sent) -> anyhow::Result<Fired> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let load = Load::new(args.seed, attempts, args.duplicates, args.reordered);
+    let load = Load::new(args.seed, args.events, attempts, args.duplicates, args.reordered);
     let shared = Rc::new(Shared {
         args,
         gun: Gun::new(secret(), SystemClock.now().seconds()),

@@ -11,8 +11,11 @@ pub const STEPS: u64 = 4;
 /// Attempts that are under way at a time, as on a busy day.
 const WINDOW: usize = 4096;
 
-/// Deliveries after which a copy follows its original.
+/// Deliveries within which a copy follows its original.
 const COPY_LAG: usize = 2000;
+
+/// Percent of the copies that come late: of any story that was ever told to its end.
+const LATE_PERCENT: u64 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shot {
@@ -32,6 +35,8 @@ pub struct Load {
     attempts: u64,
     next_new: u64,
     under_way: Vec<(u64, Vec<u64>)>,
+    /// A bit for each attempt whose story has been told.
+    told: Vec<u64>,
     copies: VecDeque<(u64, Shot)>,
     sent: u64,
     duplicates: u64,
@@ -39,15 +44,20 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn new(seed: u64, attempts: u64, duplicates: u32, reordered: u32) -> Self {
+    /// Where `events` are more than `attempts` have to tell, the rest are copies too, spread over
+    /// the whole load: its end is like its beginning.
+    pub fn new(seed: u64, events: u64, attempts: u64, duplicates: u32, reordered: u32) -> Self {
+        let stories = attempts * STEPS;
+        let needed = (100 * events.saturating_sub(stories)).div_ceil(stories.max(1));
         Self {
             random: SplitMix(seed),
             attempts,
             next_new: 0,
             under_way: vec![],
+            told: vec![0; attempts.div_ceil(64) as usize],
             copies: VecDeque::new(),
             sent: 0,
-            duplicates: u64::from(duplicates),
+            duplicates: u64::from(duplicates).max(needed),
             reordered: u64::from(reordered),
         }
     }
@@ -81,16 +91,26 @@ impl Load {
         let (attempt, step) = (*attempt, steps.pop().unwrap_or(0));
         if steps.is_empty() {
             self.under_way.swap_remove(at);
+            self.told[(attempt / 64) as usize] |= 1 << (attempt % 64);
         }
         let shot = Shot { attempt, step, copy: false };
         if self.random.percent(self.duplicates) {
             let lag = 1 + self.random.below(COPY_LAG as u64);
             let due = self.sent + lag;
-            let copy = (due, Shot { copy: true, ..shot });
+            let late = self.random.percent(LATE_PERCENT).then(|| self.any_told()).flatten();
+            let (attempt, step) = late.unwrap_or((shot.attempt, shot.step));
+            let copy = (due, Shot { attempt, step, copy: true });
             let at = self.copies.partition_point(|(other, _)| *other <= due);
             self.copies.insert(at, copy);
         }
         shot
+    }
+
+    /// Some event of a story that was told to its end.
+    fn any_told(&mut self) -> Option<(u64, u64)> {
+        let attempt = self.random.below(self.next_new);
+        let is_told = self.told[(attempt / 64) as usize] >> (attempt % 64) & 1 == 1;
+        is_told.then(|| (attempt, self.random.below(STEPS)))
     }
 }
 
@@ -178,7 +198,7 @@ mod tests {
     #[test]
     fn a_load_tells_every_story_and_is_a_function_of_its_seed() {
         let shots = |seed| {
-            let mut load = Load::new(seed, 1000, 10, 5);
+            let mut load = Load::new(seed, 4400, 1000, 10, 5);
             (0..4400).map(|_| load.next()).collect::<Vec<_>>()
         };
         assert_eq!(shots(7), shots(7));
@@ -189,6 +209,21 @@ mod tests {
         }
         assert!(told.len() > 3900, "nearly every event of every story: {}", told.len());
         assert!(told.values().filter(|times| **times > 1).count() > 300, "some of them twice");
+    }
+
+    #[test]
+    fn more_events_than_the_stories_have_are_copies_over_the_whole_load() {
+        let mut load = Load::new(7, 100_000, 20_000, 10, 5);
+        let shots: Vec<Shot> = (0..100_000).map(|_| load.next()).collect();
+        let copies = |part: &[Shot]| part.iter().filter(|shot| shot.copy).count();
+        for part in shots.chunks(20_000) {
+            assert!((3_200..4_800).contains(&copies(part)), "{}", copies(part));
+        }
+        let mut seen = std::collections::HashSet::new();
+        for shot in shots {
+            let known = !seen.insert((shot.attempt, shot.step));
+            assert!(known || !shot.copy, "a copy of what was never sent: {shot:?}");
+        }
     }
 
     #[test]

@@ -21,7 +21,8 @@ Examples:
 ",
     after_long_help = "\
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
-four events of about 1.2 KB; some are delivered twice, some out of order."
+four events of about 1.2 KB; some are delivered twice (one copy in ten long
+afterwards), some out of order."
 )]
 pub struct BenchArgs {
     #[command(subcommand)]
