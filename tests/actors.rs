@@ -44,7 +44,7 @@ fn event(id: &str, kind: &str, session: &str) -> (SignalRecord, Proven) {
 }
 
 #[actix::test]
-async fn a_panic_sets_its_signal_aside_and_touches_nobody_else() {
+async fn a_panic_makes_its_signal_a_dead_letter_and_touches_nobody_else() {
     let folder = TempDir::new().unwrap();
     let mut plan = Plan::new(1);
     plan.driver.core = fragile;

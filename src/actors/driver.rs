@@ -256,7 +256,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         self.metrics.attempts_panicked.inc();
                         tracing::error!(
                             key = %batch.groups[index].key,
-                            "a decision panicked; its signal is set aside"
+                            "a decision panicked; its signal is a dead letter"
                         );
                         tasks[task].said = Said::Refused(DeadLetter::Panicked);
                         batch.groups[index].tasks = tasks;

@@ -20,8 +20,8 @@ pub enum Effect {
     Claim { session: SessionId },
     /// Ask 0Gate what is true of the session.
     Read { session: SessionId },
-    /// Set the signal's own bytes aside for a person.
-    SetAside(DeadLetter),
+    /// Keep the signal's own bytes for a person.
+    DeadLetter(DeadLetter),
     /// Somebody should be woken.
     Alarm(Alarm),
 }

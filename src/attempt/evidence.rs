@@ -8,8 +8,9 @@ use super::words::SourceKind;
 use std::sync::Arc;
 
 /// Distinct signals that an attempt keeps. A real one has 3 to 15; a record of 256 stays below
-/// 40 KB, far inside what a topic or a frame takes. What comes after is set aside as
-/// `evidence_full`, but for the first completion and for the decision that ends a review.
+/// 40 KB with ids as 0Gate makes them, and below 120 KB with the longest that we take: far inside
+/// what a topic or a frame takes. What comes after is a dead letter, `evidence_full`, but for the
+/// first completion and for the decision that ends a review.
 pub const EVIDENCE_MAX: usize = 256;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

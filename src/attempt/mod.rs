@@ -148,7 +148,7 @@ impl Attempt {
         let moved = next.moved(signal, verdict, self.named(), None);
         let effects = vec![
             Effect::Moved(moved),
-            Effect::SetAside(DeadLetter::EventIdConflict),
+            Effect::DeadLetter(DeadLetter::EventIdConflict),
             Effect::Alarm(Alarm::EventIdConflict),
         ];
         Step { verdict, next, effects }
@@ -159,7 +159,7 @@ impl Attempt {
             verdict: Verdict::Stale(Stale::EvidenceFull),
             next: self.clone(),
             effects: vec![
-                Effect::SetAside(DeadLetter::EvidenceFull),
+                Effect::DeadLetter(DeadLetter::EvidenceFull),
                 Effect::Alarm(Alarm::EvidenceFull),
             ],
         }

@@ -49,7 +49,7 @@ pub enum Fate {
     Parked {
         slot: usize,
     },
-    SetAside(DeadLetter),
+    DeadLetter(DeadLetter),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Home {
             Self::Adopted(attempt) => adopted(attempt, signal, policy),
             Self::Claimed { by } => match signal.source {
                 Source::Webhook { .. } | Source::Reading => self.stay(Fate::SentTo(by.clone())),
-                Source::Command => self.stay(Fate::SetAside(DeadLetter::Unaddressed)),
+                Source::Command => self.stay(Fate::DeadLetter(DeadLetter::Unaddressed)),
             },
             Self::Unknown | Self::Parked { .. } => self.unclaimed(session, signal, policy),
         }
@@ -79,7 +79,7 @@ impl Home {
     fn unclaimed(&self, session: &SessionId, signal: &Signal, policy: &Policy) -> HomeStep {
         match (&signal.source, &signal.news) {
             // A command can only be for an attempt, and there is none.
-            (Source::Command, _) => self.stay(Fate::SetAside(DeadLetter::Unaddressed)),
+            (Source::Command, _) => self.stay(Fate::DeadLetter(DeadLetter::Unaddressed)),
             // It need not even be a session that an unknown type speaks of.
             (Source::Webhook { .. } | Source::Reading, News::Unknown { .. }) => {
                 self.stay(Fate::Decided(Verdict::Stale(Stale::UnknownType)))
@@ -110,7 +110,7 @@ impl Home {
     fn park(&self, session: &SessionId) -> HomeStep {
         let waiting = self.waiting();
         if waiting >= PARKED_MAX {
-            return self.stay(Fate::SetAside(DeadLetter::ParkedFull));
+            return self.stay(Fate::DeadLetter(DeadLetter::ParkedFull));
         }
         let effects = match waiting {
             0 => vec![HomeEffect::Read { session: session.clone() }],

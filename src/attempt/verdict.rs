@@ -76,7 +76,7 @@ words! {
 }
 
 words! {
-    /// Why a signal was set aside, with its bytes, for a person to look at.
+    /// Why a signal is a dead letter, kept with its bytes for a person to look at.
     DeadLetter {
         EventIdConflict = "event_id_conflict",
         EvidenceFull = "evidence_full",

@@ -179,7 +179,7 @@ impl Partition {
         let trust = self.trust(keys);
         let mut batch = Batch::new(stored.trailer.at, inputs, &trust, owner.partitions);
         for item in &batch.items {
-            if matches!(item.goes, Goes::Aside(DeadLetter::Unproven)) {
+            if matches!(item.goes, Goes::DeadLetter(DeadLetter::Unproven)) {
                 seals.broken += 1;
                 let at = item.position;
                 let what = format!("the seal of signal {at} does not hold over its bytes");
@@ -188,7 +188,7 @@ impl Partition {
                 seals.hold += 1;
             }
         }
-        set_panicked_aside(&mut batch, stored);
+        refuse_panicked(&mut batch, stored);
         let decided = self.decide(&batch, &owner)?;
         let at_text = rfc3339(batch.at);
         let partitions = owner.partitions;
@@ -261,7 +261,7 @@ impl Partition {
 
 /// That a decision panicked is a fact about the build that made it, and stands in the journal as a
 /// dead letter; it is not decided again.
-fn set_panicked_aside(batch: &mut Batch, stored: &StoredPart) {
+fn refuse_panicked(batch: &mut Batch, stored: &StoredPart) {
     let panicked: HashSet<String> = records(stored.bytes(Topic::DeadLetters))
         .map_while(Result::ok)
         .filter(|record| record.key == DeadLetter::Panicked.word().as_bytes())

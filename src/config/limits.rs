@@ -40,7 +40,7 @@ pub const SEGMENT_BYTES_MIN: u64 = 1024 * 1024;
 /// A segment is copied whole when the journal is opened, before anything is served.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Below this not even the attempts of one batch fit, at about 1 KiB each.
+/// Below this not even the attempts of one batch fit, at about 3 KiB each.
 pub const ATTEMPTS_MEMORY_MIN: u64 = 8 * 1024 * 1024;
 
 /// What the journal forgets can neither be audited nor be recovered from. An hour keeps a slip of

@@ -38,7 +38,7 @@ pub enum Goes {
     /// Nowhere: `webhook.test`.
     Nowhere,
     /// To a person.
-    Aside(DeadLetter),
+    DeadLetter(DeadLetter),
 }
 
 /// Everything in a batch that concerns one resident.
@@ -85,7 +85,7 @@ impl Batch {
         by_key: &mut HashMap<SmolStr, usize>,
     ) -> Goes {
         match &proven.said {
-            Said::Refused(why) => return Goes::Aside(*why),
+            Said::Refused(why) => return Goes::DeadLetter(*why),
             Said::Test => return Goes::Nowhere,
             Said::Signal(_) | Said::Claim(_) => {}
         }
@@ -99,8 +99,8 @@ impl Batch {
                 self.place(address, position.partition, task, by_key)
             }
             Route::Home { partition } => Goes::On { partition, proven },
-            Route::Stands => Goes::Aside(DeadLetter::Unaddressed),
-            Route::SetAside(why) => Goes::Aside(why),
+            Route::Stands => Goes::DeadLetter(DeadLetter::Unaddressed),
+            Route::DeadLetter(why) => Goes::DeadLetter(why),
         }
     }
 
@@ -112,7 +112,7 @@ impl Batch {
         by_key: &mut HashMap<SmolStr, usize>,
     ) -> Goes {
         let Some(key) = Resident::key(&address) else {
-            return Goes::Aside(DeadLetter::Unaddressed);
+            return Goes::DeadLetter(DeadLetter::Unaddressed);
         };
 
         let group = *by_key.entry(key.clone()).or_insert_with(|| {
@@ -130,8 +130,8 @@ impl Item {
     /// a forged hop must not keep a record from being counted.
     pub fn hop(&self) -> Option<&Hop> {
         match self.goes {
-            Goes::Aside(DeadLetter::Unproven) => None,
-            Goes::To { .. } | Goes::On { .. } | Goes::Nowhere | Goes::Aside(_) => {
+            Goes::DeadLetter(DeadLetter::Unproven) => None,
+            Goes::To { .. } | Goes::On { .. } | Goes::Nowhere | Goes::DeadLetter(_) => {
                 self.record.hop.as_ref()
             }
         }

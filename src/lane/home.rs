@@ -58,7 +58,7 @@ pub enum Route {
     },
     /// Concerns nobody: counted where it stands.
     Stands,
-    SetAside(DeadLetter),
+    DeadLetter(DeadLetter),
 }
 
 /// Routes a proven record that stands in partition `here`.
@@ -76,7 +76,7 @@ pub fn route(to: &Address, hop: Option<&Hop>, here: u32, partitions: u32) -> Rou
         (None, _) => Route::Stands,
         (Some(home), _) if home == here => Route::Here(to),
         (Some(home), None) => Route::Home { partition: home },
-        (Some(_), Some(_)) => Route::SetAside(DeadLetter::Misrouted),
+        (Some(_), Some(_)) => Route::DeadLetter(DeadLetter::Misrouted),
     }
 }
 

@@ -157,7 +157,7 @@ impl PartWriter {
                 Goes::To { group, task } => {
                     Some((&batch.groups[group], &decided[group].outcomes[task]))
                 }
-                Goes::On { .. } | Goes::Nowhere | Goes::Aside(_) => None,
+                Goes::On { .. } | Goes::Nowhere | Goes::DeadLetter(_) => None,
             };
             self.item(scene, item, outcome, counts);
         }
@@ -197,7 +197,7 @@ impl PartWriter {
         }
         match (&item.goes, outcome) {
             (Goes::Nowhere, _) => count(counts, Verdict::Stale(Stale::TestEvent)),
-            (Goes::Aside(why), _) => self.aside(scene, item, *why, counts),
+            (Goes::DeadLetter(why), _) => self.dead_letter(scene, item, *why, counts),
             (Goes::To { .. } | Goes::On { .. }, Some((group, outcome))) => {
                 self.outcome(scene, item, group, outcome, counts);
             }
@@ -213,10 +213,10 @@ impl PartWriter {
         outcome: &Outcome,
         counts: &mut Counts,
     ) {
-        let mut aside = None;
+        let mut dead = None;
         for output in &outcome.outputs {
             match output {
-                Output::Effect(Effect::SetAside(why)) => aside = Some(*why),
+                Output::Effect(Effect::DeadLetter(why)) => dead = Some(*why),
                 Output::Effect(effect) => self.effect(scene, group, effect),
                 Output::Answer { claim, holder } => self.answer(scene, item, claim, holder),
                 Output::Release { session, to, record } => {
@@ -228,9 +228,9 @@ impl PartWriter {
                 Output::Read { session } => self.reads.push(session.clone()),
             }
         }
-        match (&outcome.fate, aside) {
-            (Fate::SetAside(why), _) => self.aside(scene, item, *why, counts),
-            (Fate::Decided(_), Some(why)) => self.aside(scene, item, why, counts),
+        match (&outcome.fate, dead) {
+            (Fate::DeadLetter(why), _) => self.dead_letter(scene, item, *why, counts),
+            (Fate::Decided(_), Some(why)) => self.dead_letter(scene, item, why, counts),
             (Fate::Decided(verdict), None) => count(counts, *verdict),
             (Fate::Parked { slot }, _) => {
                 counts.parked_in += 1;
@@ -277,7 +277,7 @@ impl PartWriter {
             }
             Effect::Read { session } => self.reads.push(session.clone()),
             Effect::Alarm(alarm) => self.alarms.push((*alarm, group.key.clone())),
-            Effect::SetAside(_) => {}
+            Effect::DeadLetter(_) => {}
         }
     }
 
@@ -322,7 +322,7 @@ impl PartWriter {
     }
 
     /// The original bytes and the reason, for a person. The topic is restricted: these are bodies.
-    fn aside(&mut self, scene: Scene<'_>, item: &Item, why: DeadLetter, counts: &mut Counts) {
+    fn dead_letter(&mut self, scene: Scene<'_>, item: &Item, why: DeadLetter, counts: &mut Counts) {
         counts.dead_lettered += 1;
         self.dead.push((why, item.position));
         let position = item.position.to_string();

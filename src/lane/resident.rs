@@ -192,7 +192,7 @@ fn waits(signal: &Signal, policy: &Policy) -> bool {
 }
 
 fn dead_letter(why: DeadLetter) -> Outcome {
-    Outcome { fate: Fate::SetAside(why), outputs: vec![] }
+    Outcome { fate: Fate::DeadLetter(why), outputs: vec![] }
 }
 
 fn encoded(record: &SignalRecord) -> Bytes {

@@ -329,7 +329,7 @@ fn one_event_id_with_two_bodies_keeps_the_first() {
         expect![[r#"
             made    applied      pending_session | 1: nothing > pending_session
             evt_1   applied      failed ses_1 | 2: pending_session > failed | outcome | claim ses_1
-            evt_1   event_id_conflict failed ses_1 | 3: failed > failed | set aside: event_id_conflict | alarm event_id_conflict
+            evt_1   event_id_conflict failed ses_1 | 3: failed > failed | dead letter: event_id_conflict | alarm event_id_conflict
             evt_1   duplicate    failed ses_1
         "#]],
     );

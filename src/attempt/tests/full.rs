@@ -15,7 +15,7 @@ fn full(attempt: Attempt, policy: Policy, script: &str) -> Attempt {
 }
 
 #[test]
-fn after_256_signals_the_next_is_set_aside() {
+fn after_256_signals_the_next_is_a_dead_letter() {
     story(
         full(minted(), careful(), "made created"),
         careful(),
@@ -23,8 +23,8 @@ fn after_256_signals_the_next_is_set_aside() {
          evt_y failed
          evt_1 unknown",
         expect![[r#"
-            evt_x   evidence_full pending_session | set aside: evidence_full | alarm evidence_full
-            evt_y   evidence_full pending_session | set aside: evidence_full | alarm evidence_full
+            evt_x   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
+            evt_y   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
             evt_1   duplicate    pending_session
         "#]],
     );
@@ -40,7 +40,7 @@ fn the_first_completion_passes_a_full_record() {
          evt_x completed",
         expect![[r#"
             evt_x   applied      fulfilled ses_1 tx_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
-            evt_y   evidence_full fulfilled ses_1 tx_1 | set aside: evidence_full | alarm evidence_full
+            evt_y   evidence_full fulfilled ses_1 tx_1 | dead letter: evidence_full | alarm evidence_full
             evt_x   duplicate    fulfilled ses_1 tx_1
         "#]],
     );
@@ -71,8 +71,8 @@ fn a_completion_that_would_change_nothing_finds_no_room() {
          evt_b completed out_of_time
          evt_c completed",
         expect![[r#"
-            evt_a   evidence_full pending_session | set aside: evidence_full | alarm evidence_full
-            evt_b   evidence_full pending_session | set aside: evidence_full | alarm evidence_full
+            evt_a   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
+            evt_b   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
             evt_c   applied      fulfilled ses_1 tx_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
         "#]],
     );
@@ -87,9 +87,9 @@ fn the_word_that_ends_a_review_passes_a_full_record() {
          word fulfill
          more fulfill",
         expect![[r#"
-            slow    evidence_full review ses_1 (amount_mismatch) | set aside: evidence_full | alarm evidence_full
+            slow    evidence_full review ses_1 (amount_mismatch) | dead letter: evidence_full | alarm evidence_full
             word    applied      fulfilled ses_1 tx_1 | 3: review > fulfilled | fulfill 1.00 EUR by operator | outcome
-            more    evidence_full fulfilled ses_1 tx_1 | set aside: evidence_full | alarm evidence_full
+            more    evidence_full fulfilled ses_1 tx_1 | dead letter: evidence_full | alarm evidence_full
         "#]],
     );
 }
@@ -101,7 +101,7 @@ fn a_second_completion_after_a_closed_review_finds_no_room() {
         careful(),
         "evt_x completed",
         expect![[r#"
-            evt_x   evidence_full cancelled ses_1 | set aside: evidence_full | alarm evidence_full
+            evt_x   evidence_full cancelled ses_1 | dead letter: evidence_full | alarm evidence_full
         "#]],
     );
 }
@@ -127,8 +127,8 @@ fn a_transaction_that_is_named_late_finds_no_room() {
          read_1 completed
          read_2 completed tx=none",
         expect![[r#"
-            evt_x   evidence_full fulfilled ses_1 | set aside: evidence_full | alarm evidence_full
-            read_1  evidence_full fulfilled ses_1 | set aside: evidence_full | alarm evidence_full
+            evt_x   evidence_full fulfilled ses_1 | dead letter: evidence_full | alarm evidence_full
+            read_1  evidence_full fulfilled ses_1 | dead letter: evidence_full | alarm evidence_full
             read_2  nothing_new  fulfilled ses_1
         "#]],
     );
@@ -153,7 +153,7 @@ fn a_conflict_in_a_full_record_is_still_a_conflict() {
         careful(),
         "evt_1 completed bytes=other",
         expect![[r#"
-            evt_1   event_id_conflict pending_session | 2: pending_session > pending_session | set aside: event_id_conflict | alarm event_id_conflict
+            evt_1   event_id_conflict pending_session | 2: pending_session > pending_session | dead letter: event_id_conflict | alarm event_id_conflict
         "#]],
     );
 }

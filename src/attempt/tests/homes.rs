@@ -54,7 +54,7 @@ fn fate(fate: &Fate) -> String {
         Fate::Decided(verdict) => verdict.reason().unwrap_or(verdict.word()).to_owned(),
         Fate::SentTo(attempt) => format!("sent to {attempt}"),
         Fate::Parked { slot } => format!("parked in {slot}"),
-        Fate::SetAside(why) => format!("set aside: {}", why.word()),
+        Fate::DeadLetter(why) => format!("dead letter: {}", why.word()),
     }
 }
 
@@ -163,13 +163,13 @@ fn an_adopted_session_cannot_be_claimed_away() {
 }
 
 #[test]
-fn a_command_for_nobody_is_set_aside() {
+fn a_command_for_nobody_is_a_dead_letter() {
     home_story(
         Home::Unknown,
         adopts(),
         "stop cancel",
         expect![[r#"
-        stop cancel           set aside: unaddressed unknown
+        stop cancel           dead letter: unaddressed unknown
     "#]],
     );
     home_story(
@@ -177,7 +177,7 @@ fn a_command_for_nobody_is_set_aside() {
         parks(),
         "stop cancel",
         expect![[r#"
-        stop cancel           set aside: unaddressed unknown
+        stop cancel           dead letter: unaddressed unknown
     "#]],
     );
     home_story(
@@ -185,7 +185,7 @@ fn a_command_for_nobody_is_set_aside() {
         parks(),
         "stop cancel",
         expect![[r#"
-        stop cancel           set aside: unaddressed claimed by att_1
+        stop cancel           dead letter: unaddressed claimed by att_1
     "#]],
     );
 }
@@ -211,7 +211,7 @@ fn an_unknown_type_makes_no_attempt_and_waits_for_none() {
 }
 
 #[test]
-fn the_sixty_fifth_that_waits_is_set_aside() {
+fn the_sixty_fifth_that_waits_is_a_dead_letter() {
     let flood: String = (1..PARKED_MAX).map(|n| format!("evt_{n} processing\n")).collect();
     home_story(
         at(Home::Unknown, parks(), &flood),
@@ -221,7 +221,7 @@ fn the_sixty_fifth_that_waits_is_set_aside() {
          claim att_1",
         expect![[r#"
             evt_64 processing     parked in 63           64 waiting
-            evt_65 completed      set aside: parked_full 64 waiting
+            evt_65 completed      dead letter: parked_full 64 waiting
             claim att_1           applied                claimed by att_1 | tell att_1: att_1 | release 64 to att_1
         "#]],
     );

@@ -118,8 +118,8 @@ fn completions_are_never_dropped(
     let conflict = Verdict::Contradiction(Contradiction::EventIdConflict);
     let full = Verdict::Stale(Stale::EvidenceFull);
     if step.verdict == conflict || step.verdict == full {
-        let set_aside = step.effects.iter().any(|effect| matches!(effect, Effect::SetAside(_)));
-        assert!(set_aside, "its bytes must not be lost: {}", context());
+        let dead_letter = step.effects.iter().any(|effect| matches!(effect, Effect::DeadLetter(_)));
+        assert!(dead_letter, "its bytes must not be lost: {}", context());
         return;
     }
     if let Source::Webhook { endpoint, timeliness } = &signal.source {

@@ -240,7 +240,7 @@ pub(super) fn told(effect: &Effect) -> String {
         Effect::Outcome(_) => "outcome".to_owned(),
         Effect::Claim { session } => format!("claim {session}"),
         Effect::Read { session } => format!("read {session}"),
-        Effect::SetAside(why) => format!("set aside: {}", why.word()),
+        Effect::DeadLetter(why) => format!("dead letter: {}", why.word()),
         Effect::Alarm(alarm) => format!("alarm {}", alarm.word()),
     }
 }
