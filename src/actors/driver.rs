@@ -3,7 +3,6 @@
 use super::attempt::{Core, Replied};
 use super::residents::Residents;
 use super::takeover::{TakeoverError, catch_up};
-use crate::attempt::DeadLetter;
 use crate::crash;
 use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
@@ -12,7 +11,6 @@ use crate::ports::{
     Apply, Clock, Commit, CommitError, Intake, Journal, View, ViewError, ViewPosition,
 };
 use crate::telemetry::Metrics;
-use crate::wire::prove::Said;
 use bytes::Bytes;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
@@ -64,8 +62,6 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     intake: J::Intake,
     residents: Residents,
     partitions: Vec<u32>,
-    /// Up to where the view has said that it has everything.
-    applied: BTreeMap<u32, ViewPosition>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -93,7 +89,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
             partitions,
-            applied: BTreeMap::new(),
             metrics,
             label,
             drain,
@@ -111,7 +106,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let position =
                 ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
             self.view.apply(Apply { partition, position, states: vec![] }).await?;
-            self.applied.insert(partition, position);
             tracing::info!(
                 partition,
                 epoch = takeover.epoch,
@@ -133,7 +127,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     /// Works until drained.
     pub async fn run(mut self) -> Result<(), DriverError> {
         let (applied_to, mut applied_from) = mpsc::channel::<Result<(), ViewError>>(1);
-        let mut applying: Vec<(u32, ViewPosition)> = vec![];
         let mut draining = false;
         loop {
             while let Some(todo) = self.lane.next(self.clock.now()) {
@@ -141,10 +134,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     Todo::Decide(batch) => self.decide(batch).await?,
                     Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
                     Todo::Commit(commit) => self.commit(commit).await?,
-                    Todo::Apply(applies) => {
-                        applying = applies.iter().map(|a| (a.partition, a.position)).collect();
-                        self.apply(applies, applied_to.clone());
-                    }
+                    Todo::Apply(applies) => self.apply(applies, applied_to.clone()),
                     Todo::Report(report) => self.metrics.committed(&report),
                     Todo::Stop(Stop::Drained) => return Ok(()),
                     Todo::Stop(Stop::Fenced { partition }) => {
@@ -154,7 +144,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 }
                 // What the view has said meanwhile makes room; nobody else would tell the lane.
                 if let Ok(answer) = applied_from.try_recv() {
-                    self.applied(answer, &applying)?;
+                    self.applied(answer)?;
                 }
             }
             self.show();
@@ -163,7 +153,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
             tokio::select! {
                 biased;
-                Some(answer) = applied_from.recv() => self.applied(answer, &applying)?,
+                Some(answer) = applied_from.recv() => self.applied(answer)?,
                 fetched = self.intake.fetch(FETCH_MAX), if self.lane.wants_more() => {
                     if fetched.is_empty() {
                         self.lane.told(Told::JournalClosed, self.clock.now());
@@ -182,11 +172,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
-    fn applied(
-        &mut self,
-        answer: Result<(), ViewError>,
-        applying: &[(u32, ViewPosition)],
-    ) -> Result<(), DriverError> {
+    fn applied(&mut self, answer: Result<(), ViewError>) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
             // A store that gave up does not heal in this process, a start replays the view; and
@@ -194,10 +180,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             Err(lost @ (ViewError::Broken(_) | ViewError::Fenced { .. })) => {
                 return Err(lost.into());
             }
-            Ok(()) => {
-                self.applied.extend(applying.iter().copied());
-                self.lane.told(Told::Applied, now);
-            }
+            Ok(()) => self.lane.told(Told::Applied, now),
             Err(error @ ViewError::Unavailable(_)) => {
                 tracing::error!(%error, "the view did not take what was committed; trying again");
                 self.lane.told(Told::NotApplied, now);
@@ -252,14 +235,14 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             for (index, replied) in replies {
                 match replied {
                     Replied::Decided(answer) => decided[index] = Some(answer),
-                    Replied::Panicked { task, mut tasks } => {
+                    Replied::Panicked { task, tasks } => {
                         self.metrics.attempts_panicked.inc();
                         tracing::error!(
                             key = %batch.groups[index].key,
                             "a decision panicked; its signal is a dead letter"
                         );
-                        tasks[task].said = Said::Refused(DeadLetter::Panicked);
                         batch.groups[index].tasks = tasks;
+                        batch.groups[index].refuse_panicked(task);
                         open.push(index);
                     }
                     Replied::Died => return Err(DriverError::ActorDied),
@@ -336,15 +319,14 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         partition: u32,
         keys: Vec<Bytes>,
     ) -> Result<Vec<Option<Bytes>>, DriverError> {
-        let least = self.applied.get(&partition).copied().unwrap_or_default();
         let looked = self.view.look_up(partition, keys.clone()).await?;
-        if looked.position.changelog >= least.changelog {
+        let Some(position) = self.lane.view_lacks(partition, looked.position) else {
             return Ok(looked.values);
-        }
+        };
         self.metrics.view_repairs.inc();
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
         catch_up(&self.journal, &self.view, partition).await?;
-        self.view.apply(Apply { partition, position: least, states: vec![] }).await?;
+        self.view.apply(Apply { partition, position, states: vec![] }).await?;
         Ok(self.view.look_up(partition, keys).await?.values)
     }
 

@@ -11,7 +11,7 @@ use crate::lane::batch::{Batch, Decided, Goes};
 use crate::lane::part::{self, Hand, Scene, Standing, Written};
 use crate::lane::resident::Resident;
 use crate::ports::Fetched;
-use crate::wire::prove::{Said, Trust};
+use crate::wire::prove::Trust;
 use crate::wire::published::rfc3339;
 use crate::wire::seal::SigningKeys;
 use crate::wire::section::{Record, Section, records};
@@ -274,7 +274,7 @@ fn refuse_panicked(batch: &mut Batch, stored: &StoredPart) {
         if let Goes::To { group, task } = item.goes
             && panicked.contains(&item.position.to_string())
         {
-            batch.groups[group].tasks[task].said = Said::Refused(DeadLetter::Panicked);
+            batch.groups[group].refuse_panicked(task);
         }
     }
 }

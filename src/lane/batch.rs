@@ -50,6 +50,13 @@ pub struct Group {
     pub tasks: Vec<Task>,
 }
 
+impl Group {
+    /// A decision that panics would panic again: its signal is a dead letter from here on.
+    pub fn refuse_panicked(&mut self, task: usize) {
+        self.tasks[task].said = Said::Refused(DeadLetter::Panicked);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Task {
     pub said: Said,

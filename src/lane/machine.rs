@@ -56,7 +56,10 @@ pub struct Lane {
     inbox_bytes: usize,
     phase: Phase,
     dirty: Dirty,
-    applying: bool,
+    /// What the view is being given: up to where it will have each partition.
+    applying: Option<BTreeMap<u32, ViewPosition>>,
+    /// Up to where the view has said that it has everything.
+    shown: BTreeMap<u32, ViewPosition>,
     last_commit: Timestamp,
     last_apply: Timestamp,
     /// Signals in the newest batch.
@@ -78,7 +81,8 @@ impl Lane {
             inbox_bytes: 0,
             phase: Phase::Idle,
             dirty: Dirty::default(),
-            applying: false,
+            applying: None,
+            shown: BTreeMap::new(),
             last_commit: Timestamp(0),
             last_apply: Timestamp(0),
             last_batch: 0,
@@ -119,9 +123,18 @@ impl Lane {
             .map(|owned| ViewPosition { epoch: owned.epoch, changelog: owned.changelog })
     }
 
+    /// Up to where the view must be brought before its answer may be used: an answer from before
+    /// what it had acknowledged is one from the past. `None` where the answer is good.
+    pub fn view_lacks(&self, partition: u32, answered_at: ViewPosition) -> Option<ViewPosition> {
+        let shown = self.shown.get(&partition)?;
+        (answered_at.changelog < shown.changelog).then_some(*shown)
+    }
+
     pub fn told(&mut self, told: Told, now: Timestamp) {
         match told {
             Told::Owns { partition, epoch, trailer, changelog } => {
+                // Whoever took over has shown the view everything up to here.
+                self.shown.insert(partition, ViewPosition { epoch, changelog });
                 self.owned.insert(partition, Owned::from_trailer(epoch, trailer, changelog));
             }
             Told::Fetched(fetched) => {
@@ -137,11 +150,11 @@ impl Lane {
             Told::JournalClosed => self.stop(Stop::JournalClosed),
             Told::Applied => {
                 self.dirty.done();
-                self.applying = false;
+                self.shown.extend(self.applying.take().into_iter().flatten());
             }
             Told::NotApplied => {
                 self.dirty.undo();
-                self.applying = false;
+                self.applying = None;
             }
             Told::Drain => self.draining = true,
         }
@@ -177,7 +190,11 @@ impl Lane {
             self.propose(batch, &[]);
             return self.ready.pop_front();
         }
-        if self.draining && self.inbox.is_empty() && self.dirty.is_clean() && !self.applying {
+        if self.draining
+            && self.inbox.is_empty()
+            && self.dirty.is_clean()
+            && self.applying.is_none()
+        {
             self.stop(Stop::Drained);
             return self.ready.pop_front();
         }
@@ -186,7 +203,7 @@ impl Lane {
 
     /// When [`Self::next`] may have something without being told anything.
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let apply = (!self.applying && self.dirty.has_gathered())
+        let apply = (self.applying.is_none() && self.dirty.has_gathered())
             .then(|| Timestamp(self.last_apply.0 + self.apply_floor_ms()));
         let work = match &self.phase {
             Phase::NoRoom { since, .. } => Some(Timestamp(since.0 + self.limits.no_room_ms)),
@@ -335,7 +352,7 @@ impl Lane {
         let due = self.draining
             || has_passed(now, self.last_apply, self.apply_floor_ms())
             || 2 * self.dirty.bytes() > self.limits.dirty_bytes;
-        !self.applying && self.dirty.has_gathered() && due
+        self.applying.is_none() && self.dirty.has_gathered() && due
     }
 
     fn apply_floor_ms(&self) -> i64 {
@@ -343,9 +360,8 @@ impl Lane {
     }
 
     fn apply(&mut self, now: Timestamp) -> Todo {
-        self.applying = true;
         self.last_apply = now;
-        let applies = self
+        let applies: Vec<Apply> = self
             .dirty
             .begin()
             .into_iter()
@@ -354,6 +370,7 @@ impl Lane {
                 Some(Apply { partition, position, states })
             })
             .collect();
+        self.applying = Some(applies.iter().map(|a| (a.partition, a.position)).collect());
         Todo::Apply(applies)
     }
 
