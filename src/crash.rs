@@ -4,15 +4,15 @@
 //! `TIDEGATE_CRASH_AT=name:n` kills the process the n-th time it passes `name`, and a test in the
 //! same process may hang its own hook.
 
-/// Every named place, in the order in which a signal passes them.
+/// Every named place.
 pub const POINTS: &[&str] = &[
     "journal.before_queue",
     "journal.before_write",
     "journal.after_write",
     "journal.after_sync",
-    "journal.roll.before_close",
-    "journal.roll.after_close",
     "journal.roll.after_create",
+    "journal.roll.before_cut",
+    "journal.roll.after_cut",
     "snapshot.before_rename",
     "snapshot.after_rename",
     "lane.before_commit",

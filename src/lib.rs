@@ -7,7 +7,7 @@
 //! | `attempt`  | L0    | decides what a signal means; pure                                |
 //! | `webhook`  | L0    | bytes to verified events; pure                                   |
 //! | `wire`     | L1    | stored and published forms, versioned                            |
-//! | `ports`    | L1    | Journal, View, Clock: what the engines must promise              |
+//! | `ports`    | L1    | Journal, View, Feeds, Clock: what the engines must promise       |
 //! | `lane`     | L1    | proving, routing, batching, trailers; pure                       |
 //! | `config`   | L1    | what an operator has written, understood and explained           |
 //! | `adapters` | L2    | the embedded engine behind the ports                             |
@@ -15,6 +15,9 @@
 //! | `http`     | L3    | the three listeners                                              |
 //! | `audit`    | L3    | recomputes the fold from the journal and proves the invariants   |
 //! | `cli`      | L4    | the only place that joins everything                             |
+//!
+//! Beside the layers: `telemetry`, the numbers that a process tells, and `crash`, the places where a
+//! test may end it.
 //!
 //! Start reading at [`attempt::Attempt::step`].
 

@@ -133,7 +133,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 match todo {
                     Todo::Decide(batch) => self.decide(batch).await?,
                     Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
-                    Todo::Commit(commit) => self.commit(commit).await?,
+                    Todo::Commit(commit) => self.commit(commit).await,
                     Todo::Apply(applies) => self.apply(applies, applied_to.clone()),
                     Todo::Report(report) => self.metrics.committed(&report),
                     Todo::Stop(Stop::Drained) => return Ok(()),
@@ -154,7 +154,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             tokio::select! {
                 biased;
                 Some(answer) = applied_from.recv() => self.applied(answer)?,
-                fetched = self.intake.fetch(FETCH_MAX), if self.lane.wants_more() => {
+                fetched = self.intake.fetch(self.lane.batch_signals()), if self.lane.wants_more() => {
                     if fetched.is_empty() {
                         self.lane.told(Told::JournalClosed, self.clock.now());
                     } else {
@@ -205,7 +205,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         });
     }
 
-    async fn commit(&mut self, commit: Commit) -> Result<(), DriverError> {
+    async fn commit(&mut self, commit: Commit) {
         crash::point("lane.before_commit");
         let signals: u64 =
             commit.parts.iter().map(|part| part.trailer.next - part.trailer.previous).sum();
@@ -220,7 +220,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         crash::point("lane.after_commit");
         self.metrics.commit_signals.observe(signals as f64);
         self.lane.told(told, self.clock.now());
-        Ok(())
     }
 
     async fn decide(&mut self, mut batch: Batch) -> Result<(), DriverError> {
@@ -327,7 +326,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
         catch_up(&self.journal, &self.view, partition).await?;
         self.view.apply(Apply { partition, position, states: vec![] }).await?;
-        Ok(self.view.look_up(partition, keys).await?.values)
+        let again = self.view.look_up(partition, keys).await?;
+        match self.lane.view_lacks(partition, again.position) {
+            None => Ok(again.values),
+            Some(_) => Err(ViewError::Unavailable("it forgets what it is given".to_owned()).into()),
+        }
     }
 
     fn show(&self) {
@@ -339,9 +342,6 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         metrics.view_unapplied.with_label_values(&label).set(self.lane.dirty_bytes() as i64);
     }
 }
-
-/// Signals asked for at a time: a batch.
-const FETCH_MAX: usize = 1_000;
 
 fn key_bytes(key: &SmolStr) -> Bytes {
     Bytes::copy_from_slice(key.as_bytes())

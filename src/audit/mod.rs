@@ -50,9 +50,9 @@ pub enum AuditError {
     NoJournal { folder: String },
     #[error("the journal in {folder} is empty: there is nothing to prove")]
     Empty { folder: String },
-    #[error("{0}")]
+    #[error(transparent)]
     Folder(#[from] JournalError),
-    #[error("{0}")]
+    #[error(transparent)]
     Log(#[from] LogError),
     /// `lsn` is the address in the log, `at` the byte of the file.
     #[error(

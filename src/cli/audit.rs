@@ -1,7 +1,7 @@
 //! `tidegate audit`: proves the journal, or shows where it does not hold.
 
 use super::keys::kept_signing_keys;
-use super::{Output, exit};
+use super::{Failure, Output, exit};
 use crate::adapters::embedded::DataFolder;
 use crate::audit::{self, Invariant, Progress, Report};
 use crate::config::{Document, Engine, Level, Loaded, Problem, Purpose, Secrets};
@@ -96,7 +96,10 @@ fn audited(
         bail!("there is no journal in {}", root.display());
     };
     let keys = keys.fetch(&root)?;
-    pins.hold(&root, &keys)?;
+    if let Err(error) = pins.refuse_other_keys(&root, &keys) {
+        let Failure { what, fix, .. } = error.into();
+        bail!("{what}; {fix}");
+    }
     let mut shown = Shown::default();
     let report = audit::audit(&root, &keys, &mut |progress| shown.show(progress));
     shown.clear();

@@ -4,6 +4,7 @@ use crate::actors::{DriverOptions, Engine, EngineError, EngineOptions};
 use crate::adapters::embedded::disk::RealDisk;
 use crate::adapters::embedded::{DataFolder, EmbeddedJournal, FjallView, JournalOptions};
 use crate::attempt::Policy;
+use crate::http::listen::REQUESTS_PATIENCE;
 use crate::lane::machine::{Limits, Rules};
 use crate::lane::resident::Resident;
 use crate::ports::{JournalError, SystemClock, ViewError};
@@ -14,9 +15,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long an end waits for what the lanes have taken. A lane needs milliseconds unless its disk
-/// is full or its view does not answer; and supervisors commonly kill after 30 s.
+/// How long an end waits for what the lanes have taken, once the listeners have ended. A lane needs
+/// milliseconds unless its disk is full or its view does not answer.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Supervisors commonly kill after 30 s.
+const _: () = assert!(REQUESTS_PATIENCE.as_secs() + DRAIN_PATIENCE.as_secs() < 30);
 
 /// What the embedded engine is told.
 #[derive(Clone, Debug)]

@@ -131,7 +131,7 @@ pub(super) struct HttpForm {
     /// The largest request body.
     #[schemars(extend("default" = "256KiB", "format" = "size"))]
     pub max_body: Option<String>,
-    /// Memory for all request bodies that are on their way in, together.
+    /// Memory for all request bodies on their way in or not answered yet, together.
     #[schemars(extend("default" = "64MiB", "format" = "size"))]
     pub bodies_memory: Option<String>,
     /// How long a client may take over its headers.

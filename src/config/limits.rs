@@ -10,9 +10,8 @@ pub const BODY_BYTES_MIN: u64 = 4 * 1024;
 /// records of 1 MiB unless someone has raised that.
 pub const BODY_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Least memory for all bodies that are on their way in: eight of the largest that can be allowed.
-/// Real ones are near 2 KiB, so the default of 64 MiB is thirty thousand at once, more than there
-/// may be connections.
+/// Least memory for all bodies on their way in or not answered yet: eight of the largest that can be
+/// allowed. Real ones are near 2 KiB, so the default of 64 MiB is thirty thousand at once.
 pub const BODIES_MEMORY_MIN: u64 = 8 * BODY_BYTES_MAX;
 
 /// The widest window for the age of a delivery. A captured delivery can be replayed for as long

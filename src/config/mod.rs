@@ -143,7 +143,7 @@ pub struct Webhook {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Http {
     pub max_body_bytes: u64,
-    /// For all bodies that are on their way in, together.
+    /// For all bodies on their way in or not answered yet, together.
     pub bodies_memory_bytes: u64,
     pub header_deadline: Duration,
     pub body_deadline: Duration,

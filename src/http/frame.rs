@@ -72,9 +72,20 @@ fn explained<B: MessageBody + 'static>(
         None => foreign(answer.status()),
     };
     if problem.status.is_server_error() {
-        // What has no cause says all that there is to say in its detail.
-        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
-        tracing::error!(request_id = id.0, code = problem.code, cause, "refused");
+        match &problem.cause {
+            Some(cause) => {
+                tracing::error!(
+                    request_id = id.0,
+                    code = problem.code,
+                    cause,
+                    "answered with a problem"
+                );
+            }
+            // A flood or a start answers so many times over; the counters tell how often.
+            None => {
+                tracing::debug!(request_id = id.0, code = problem.code, "answered with a problem");
+            }
+        }
     }
     let endless = answer.request().chunked().unwrap_or(true);
     let (request, _) = answer.into_parts();

@@ -23,8 +23,9 @@ const BACKLOG: u32 = 1024;
 /// of no use, and each one is a socket.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// How long requests that were taken may go on after the process was asked to end.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long requests that were taken may go on after the process was asked to end: longer than the
+/// default deadline of a body.
+pub const REQUESTS_PATIENCE: Duration = Duration::from_secs(12);
 
 /// A server that has its port and does not run yet.
 pub struct Bound {
@@ -138,7 +139,7 @@ impl Shape {
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(self.header_deadline)
         .h1_allow_half_closed(self.half_closed)
-        .shutdown_timeout(PATIENCE.as_secs())
+        .shutdown_timeout(REQUESTS_PATIENCE.as_secs())
         .disable_signals()
         .bind(at)?;
         let at = server.addrs().first().copied().unwrap_or(at);

@@ -24,7 +24,7 @@ pub enum Readiness {
 pub struct Ops {
     pub metrics: Metrics,
     pub readiness: watch::Receiver<Readiness>,
-    /// Brings the gauges that are only read now and then up to date.
+    /// Brings the numbers up to date that are only read now and then.
     pub refresh: Arc<dyn Fn() + Send + Sync>,
 }
 

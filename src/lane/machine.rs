@@ -106,6 +106,11 @@ impl Lane {
         self.dirty.bytes()
     }
 
+    /// Signals that are worth fetching at a time.
+    pub fn batch_signals(&self) -> usize {
+        self.limits.batch_signals
+    }
+
     /// Signals that wait to be decided.
     pub fn backlog(&self) -> usize {
         self.inbox.len()
@@ -116,8 +121,8 @@ impl Lane {
         !self.draining && !self.stopped && self.inbox.len() < 2 * self.limits.batch_signals
     }
 
-    /// The changelog position behind which the view must not be for `partition`.
-    pub fn acknowledged(&self, partition: u32) -> Option<ViewPosition> {
+    /// Up to where the view has a partition once the newest states are in.
+    fn committed_to(&self, partition: u32) -> Option<ViewPosition> {
         self.owned
             .get(&partition)
             .map(|owned| ViewPosition { epoch: owned.epoch, changelog: owned.changelog })
@@ -366,7 +371,7 @@ impl Lane {
             .begin()
             .into_iter()
             .filter_map(|(partition, states)| {
-                let position = self.acknowledged(partition)?;
+                let position = self.committed_to(partition)?;
                 Some(Apply { partition, position, states })
             })
             .collect();

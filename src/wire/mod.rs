@@ -1,19 +1,21 @@
-//! Stored and published forms, each with a version in front. The only place that knows bytes.
+//! Stored and published forms, each with a version in front. Frames of a log are their
+//! adapter's.
 //!
-//! | file        | what it holds                                                        |
-//! |-------------|----------------------------------------------------------------------|
-//! | `codec`     | lengths and small integers, read without trusting them               |
-//! | `seal`      | our own signature: countersigned webhooks, commands, hops            |
-//! | `signal`    | a record of the `signals` topic                                      |
-//! | `own`       | commands, readings, claims: what our own side writes there           |
-//! | `state`     | what the `attempts` topic keeps of an attempt or a session           |
-//! | `trailer`   | what closes every batch, and who owns a partition                    |
-//! | `prove`     | from a record to what it says, and the proof of it                   |
-//! | `section`   | many records of one topic and partition, as one run of bytes         |
-//! | `published` | what consumers of the outputs read                                   |
-//! | `cloudevents` | the headers beside an output                                     |
-//! | `documents` | JSON Schemas and AsyncAPI, made from the types                     |
-//! | `mint`      | attempt ids that only we can make                                    |
+//! | file          | what it holds                                                       |
+//! |---------------|---------------------------------------------------------------------|
+//! | `codec`       | lengths and small integers, read without trusting them              |
+//! | `seal`        | our own signature: countersigned webhooks, commands, hops, cursors  |
+//! | `signal`      | a record of the `signals` topic                                     |
+//! | `own`         | commands, readings, claims: what our own side writes there          |
+//! | `state`       | what the `attempts` topic keeps of an attempt or a session          |
+//! | `state_v1`    | the first form of it                                                |
+//! | `trailer`     | what closes every batch, and who owns a partition                   |
+//! | `prove`       | from a record to what it says, and the proof of it                  |
+//! | `section`     | many records of one topic and partition, as one run of bytes        |
+//! | `published`   | what consumers of the outputs read                                  |
+//! | `cloudevents` | the headers beside an output                                        |
+//! | `documents`   | JSON Schemas and AsyncAPI, made from the types                      |
+//! | `mint`        | attempt ids that only we can make                                   |
 
 pub mod cloudevents;
 pub mod codec;

@@ -177,6 +177,7 @@ fn with_other_keys_there_is_no_verdict() {
     let (code, _, told) = run(&["--data", folder.path().to_str().unwrap()]);
     assert_eq!(code, 2);
     assert!(told.contains("was made with another signing key"), "{told}");
+    assert!(told.contains("put the key back"), "{told}");
 }
 
 #[test]

@@ -121,12 +121,12 @@ fn work(
                 let _writer_is_gone = spares.send(made);
             }
             Chore::Cut { file, length, path } => {
-                crash::point("journal.roll.before_close");
+                crash::point("journal.roll.before_cut");
                 if let Err(error) = file.truncate(length).and_then(|()| file.sync()) {
                     let path = path.display();
                     tracing::warn!(%error, %path, "a full segment was not cut; a start will do it");
                 }
-                crash::point("journal.roll.after_close");
+                crash::point("journal.roll.after_cut");
             }
             Chore::Save(snapshot) => match snapshot.save(disk, folder) {
                 Ok(()) => {}

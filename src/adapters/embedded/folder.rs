@@ -44,11 +44,11 @@ pub struct DataFolder {
 
 impl DataFolder {
     /// Takes the folder, making it for `partitions` and `keys` if it is new. `None` takes the count
-    /// that it was made for, and `default` where it is new.
+    /// that it was made for, and `default_partitions` where it is new.
     pub fn take(
         root: &Path,
         partitions: Option<u32>,
-        default: u32,
+        default_partitions: u32,
         keys: &SigningKeys,
     ) -> Result<Self, JournalError> {
         let files = |source| unusable(root, source);
@@ -70,12 +70,12 @@ impl DataFolder {
             Some(pins) => pins,
             None if fs::read_dir(root.join(LOG)).map_err(files)?.next().is_some() => {
                 return Err(JournalError::Damaged(format!(
-                    "{} is gone, and with it the number of partitions that the log was made for",
+                    "{} is gone, and with it what the log was made for: its partitions and its signing key",
                     root.join(PINS).display()
                 )));
             }
             None => {
-                let partitions = partitions.unwrap_or(default);
+                let partitions = partitions.unwrap_or(default_partitions);
                 let pins = Pins {
                     format: FORMAT,
                     partitions,
@@ -95,7 +95,7 @@ impl DataFolder {
                 asked_routing: ROUTING_VERSION,
             });
         }
-        pins.hold(root, keys)?;
+        pins.refuse_other_keys(root, keys)?;
         Ok(Self { root: root.to_owned(), pins, _lock: lock })
     }
 
@@ -153,7 +153,7 @@ pub fn log_folder(root: &Path) -> PathBuf {
 
 impl Pins {
     /// Refuses keys that did not sign what the folder holds.
-    pub fn hold(&self, root: &Path, keys: &SigningKeys) -> Result<(), JournalError> {
+    pub fn refuse_other_keys(&self, root: &Path, keys: &SigningKeys) -> Result<(), JournalError> {
         let (pinned, given) = (self.signing_key, keys.fingerprint());
         if pinned == given {
             return Ok(());

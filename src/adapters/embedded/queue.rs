@@ -1,5 +1,5 @@
 //! Durable signals on their way to a lane, in memory. How many bytes may be here is bounded where
-//! they are taken in; see `writer`.
+//! they are taken in; see `EmbeddedJournal::hold`.
 
 use crate::ports::{Fetched, Intake};
 use std::collections::VecDeque;

@@ -58,7 +58,7 @@ impl LogReader {
         }
     }
 
-    /// Begins at the oldest frame that is kept.
+    /// Begins at the oldest frame that is there.
     pub fn oldest(disk: Arc<dyn Disk>, folder: PathBuf) -> Result<Self, LogError> {
         let first = segment_bases(disk.as_ref(), &folder)?.first().copied().unwrap_or(0);
         Ok(Self::new(disk, folder, first))

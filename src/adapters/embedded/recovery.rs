@@ -37,7 +37,7 @@ impl Tail {
         self.trailer = Some(trailer);
     }
 
-    /// Signals up to `last` are durable in the frame at `lsn`.
+    /// Signals before `next_offset` are durable, the newest of them in the frame at `lsn`.
     pub fn appended(&mut self, next_offset: u64, lsn: u64) {
         self.next_offset = next_offset;
         self.undecided.push_back((next_offset - 1, lsn));

@@ -140,12 +140,25 @@ fn completions_are_never_dropped(
 
 /// The same state as before; only a completion may have named the transaction that it lacked.
 fn stays(before: &Attempt, signal: &Signal, step: &Step) -> bool {
-    let after = &step.next.state;
-    let named = match &signal.news {
-        News::Completed { transaction } => before.state.naming(transaction),
-        _names_none => None,
-    };
-    before.state == *after || named.as_ref() == Some(after)
+    if before.state == step.next.state {
+        return true;
+    }
+    // A completion may name the payment's transaction where none was known, and change nothing else.
+    let News::Completed { transaction: named } = &signal.news else { return false };
+    let (had, has) = (transaction(before), transaction(&step.next));
+    had.is_none()
+        && has == named.as_ref()
+        && without_transaction(&before.state) == without_transaction(&step.next.state)
+}
+
+fn without_transaction(state: &State) -> State {
+    let mut state = state.clone();
+    match &mut state {
+        State::Fulfilled { transaction, .. } => *transaction = None,
+        State::Review { completion, .. } => completion.transaction = None,
+        _has_none => {}
+    }
+    state
 }
 
 fn transaction(attempt: &Attempt) -> Option<&TransactionRef> {

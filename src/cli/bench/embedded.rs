@@ -87,5 +87,5 @@ async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
         anyhow::ensure!(taken, "an append was refused for good");
         acks.record_many(took.as_nanos() as u64, count);
     }
-    Ok(Fired { acks, generator_cpu, completions })
+    Ok(Fired { acks, generator_cpu, completions, duplicates: load.duplicates() })
 }

@@ -78,6 +78,7 @@ fn client(at: SocketAddr, args: &LoadArgs, attempts: u64, sent: &Sent) -> anyhow
         acks: shared.acks.borrow().clone(),
         generator_cpu: thread_cpu_seconds(),
         completions: *shared.completions.borrow(),
+        duplicates: shared.load.borrow().duplicates(),
     })
 }
 

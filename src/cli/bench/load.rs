@@ -62,6 +62,11 @@ impl Load {
         }
     }
 
+    /// Percent of events that come a second time.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
     /// The next delivery. When every story is told, copies of old events follow.
     pub fn next(&mut self) -> Shot {
         self.sent += 1;

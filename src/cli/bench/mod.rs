@@ -21,8 +21,8 @@ Examples:
 ",
     after_long_help = "\
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
-four events of about 1.2 KB; some are delivered twice (one copy in ten long
-afterwards), some out of order."
+four events of about 1.2 KB; some are delivered twice, one copy in ten of them long afterwards; some
+come out of order."
 )]
 pub struct BenchArgs {
     #[command(subcommand)]
@@ -48,7 +48,8 @@ pub struct LoadArgs {
     /// Events per second; 0 goes as fast as it can
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
-    /// Percent of events that are delivered a second time
+    /// Percent of events that are delivered a second time: more where there are more events than
+    /// the attempts have to tell
     #[arg(long, default_value_t = 10)]
     pub duplicates: u32,
     /// Percent of events that overtake the one before
@@ -102,8 +103,8 @@ pub fn run(args: &BenchArgs, out: &mut impl Write) -> io::Result<u8> {
             Ok(super::exit::OK)
         }
         Err(error) => {
-            eprintln!("tidegate: the bench did not finish: {error:#}");
-            Ok(super::exit::USAGE)
+            eprintln!("tidegate: the bench did not finish: {error}");
+            Ok(super::exit::INTERNAL)
         }
     }
 }

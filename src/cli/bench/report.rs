@@ -27,7 +27,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct Settings {
     pub rate: u64,
-    pub duplicates_percent: u32,
+    pub duplicates_percent: u64,
     pub reordered_percent: u32,
     pub chunk: u32,
     pub connections: usize,

@@ -54,6 +54,8 @@ pub struct Fired {
     /// CPU of making and signing events, and of the client's end of a connection.
     pub generator_cpu: f64,
     pub completions: u64,
+    /// Percent of events that came a second time.
+    pub duplicates: u64,
 }
 
 struct Seen {
@@ -148,7 +150,7 @@ impl Stage {
             journal_bytes_per_event: (journal.written() as f64 / events).round(),
             settings: Settings {
                 rate: args.rate,
-                duplicates_percent: args.duplicates,
+                duplicates_percent: fired.duplicates,
                 reordered_percent: args.reordered,
                 chunk: args.chunk,
                 connections: args.connections,
