@@ -122,13 +122,17 @@ impl From<JournalError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let fix = if error.is_a_view_ahead() {
-            "if the journal was restored from a backup, remove the folder `view`: it is made anew; \
-             otherwise restore the whole folder"
+        let (code, fix) = if error.is_a_view_ahead() {
+            // A supervisor that starts it again would meet the same.
+            let fix = "the journal has lost its end: restore the whole folder. Only where the \
+                       journal alone was restored from a backup, remove the folder `view`, which \
+                       is made anew";
+            (exit::DATA, fix)
         } else {
-            "everything that was acknowledged is in the journal; start again"
+            let fix = "everything that was acknowledged is in the journal; start again";
+            (exit::INTERNAL, fix)
         };
-        Self::new(exit::INTERNAL, format!("the engine has stopped: {error}"), fix)
+        Self::new(code, format!("the engine has stopped: {error}"), fix)
     }
 }
 

@@ -22,6 +22,13 @@ pub(super) fn kept(
         move |error: io::Error| Failure::file(doing, &path, &error)
     };
     if let Some(text) = read(&path).map_err(failed("read"))? {
+        if text.expose().is_empty() {
+            return Err(Failure::new(
+                exit::IO,
+                format!("{} is empty, and an empty secret keeps nobody out", path.display()),
+                "put back what stood there, or remove the file: then a new one is made",
+            ));
+        }
         return Ok(text);
     }
     fs::create_dir_all(root).map_err(|error| Failure::file("make the folder", root, &error))?;

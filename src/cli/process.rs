@@ -79,7 +79,14 @@ async fn serve(
         bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, connections, ops));
     let ops = ops.map(Running::spawn);
     let trust = plan.engine.trust.clone();
-    let mut embedded = Embedded::start(&plan.root, plan.engine, metrics.clone()).await?;
+    let started = Embedded::start(&plan.root, plan.engine, metrics.clone());
+    let mut embedded = tokio::select! {
+        started = started => started?,
+        // A long journal is read; nothing was taken yet that an end could lose.
+        () = signals.end() => {
+            return Err(Failure::new(exit::INTERRUPTED, "ended while it started, as asked", ""));
+        }
+    };
     let ops = ops?;
     let journal = embedded.journal.clone();
     let _once = journal_cell.set(journal.clone());

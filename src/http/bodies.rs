@@ -1,5 +1,6 @@
 //! Request bodies on their way in: each one whole, few and not late, and all of them together
-//! bounded, so that no number of connections takes the memory of the process.
+//! bounded, so that no number of bodies takes the memory of the process. Headers are bounded by the
+//! server, at some 128 KiB a connection.
 
 use super::problem::Problem;
 use crate::config::Http;

@@ -112,9 +112,11 @@ pub enum JournalError {
     )]
     Pinned { pinned: u32, pinned_routing: u32, asked: u32, asked_routing: u32 },
     #[error(
-        "{folder} was made with another signing key: its journal rests on the key with fingerprint {pinned}, and the first of those given has {given}"
+        "{folder} was made with another signing key: what its journal holds was sealed with the key of fingerprint {pinned} in place {}, where {} stands now",
+        place + 1,
+        given.map_or_else(|| "none".to_owned(), |given| given.to_string())
     )]
-    OtherKeys { folder: String, pinned: Fingerprint, given: Fingerprint },
+    OtherKeys { folder: String, place: usize, pinned: Fingerprint, given: Option<Fingerprint> },
     #[error(
         "{folder} was written by a newer tidegate: it has format {format}, and this build knows format {known}"
     )]

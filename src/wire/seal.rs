@@ -103,13 +103,16 @@ impl SigningKeys {
             .is_some_and(|key| mac(key, sealed).ct_eq(&seal.mac).into())
     }
 
-    /// Tells the root key apart from others without showing it. Whoever has it can test a guess of
-    /// the key, as with any seal; so the least length is what keeps the key.
-    pub fn fingerprint(&self) -> Fingerprint {
-        let mac = self.rooted(b"fingerprint\0", &[]);
-        let mut fingerprint = [0; 8];
-        fingerprint.copy_from_slice(&mac[..8]);
-        Fingerprint(fingerprint)
+    /// Tells the keys that may have sealed something apart from others, without showing them: those
+    /// up to the one that seals, by their places. Whoever has a fingerprint can test a guess of the
+    /// key, as with any seal; so the least length is what keeps the key.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.keys[..=self.seals].iter().map(fingerprint).collect()
+    }
+
+    /// The fingerprint of the key at `place`, if there is one.
+    pub fn fingerprint(&self, place: usize) -> Option<Fingerprint> {
+        self.keys.get(place).map(fingerprint)
     }
 
     /// A keyed value of the root key, for ids that only we can make.
@@ -122,6 +125,14 @@ impl SigningKeys {
         }
         mac.finalize().into_bytes().into()
     }
+}
+
+fn fingerprint(key: &Hmac<Sha256>) -> Fingerprint {
+    let mut mac = key.clone();
+    mac.update(b"fingerprint\0");
+    let mut fingerprint = [0; 8];
+    fingerprint.copy_from_slice(&mac.finalize().into_bytes()[..8]);
+    Fingerprint(fingerprint)
 }
 
 impl fmt::Debug for SigningKeys {

@@ -10,6 +10,7 @@ use support::memory_view::MemoryView;
 use support::says::{COMPLETED, Event};
 use support::world::{Plan, World, eventually};
 use tempfile::TempDir;
+use tidegate::adapters::embedded::{LogEnd, LogReader};
 use tidegate::ports::{AppendError, Commit, CommitError};
 
 fn full_disk() -> (Arc<dyn Disk>, Full) {
@@ -102,6 +103,37 @@ async fn a_commit_without_room_comes_back_whole_and_can_be_tried_again() {
     let ledger = ledger(folder.path());
     assert_eq!(ledger.trailers[&0], trailer);
     assert_eq!(ledger.signals.len(), 2);
+}
+
+/// Half of a large frame got through, then a small one: what it does not cover is no damage.
+#[actix::test]
+async fn what_a_refused_frame_left_behind_is_taken_back_before_the_next() {
+    let folder = TempDir::new().unwrap();
+    let (disk, full) = full_disk();
+    let opened = try_open(disk, folder.path(), options(1)).unwrap();
+    full.writing.store(true, Ordering::SeqCst);
+    let refused = opened.journal.append(vec![signal(0, filled(1, 40_000))]).await;
+    assert!(matches!(refused, Err(AppendError::Full)), "{refused:?}");
+    full.writing.store(false, Ordering::SeqCst);
+    opened.append(&[filled(2, 100)]).await;
+    let mut reader = LogReader::oldest(Arc::new(RealDisk), folder.path().to_owned()).unwrap();
+    while reader.next(u64::MAX).unwrap().is_some() {}
+    assert_eq!(reader.end().unwrap(), LogEnd::Clean);
+    opened.close().await;
+    assert_eq!(values(folder.path()), [filled(2, 100)]);
+}
+
+#[actix::test]
+async fn a_start_without_room_gives_back_what_an_earlier_life_had_made_ready() {
+    let folder = TempDir::new().unwrap();
+    let (disk, full) = full_disk();
+    try_open(Arc::clone(&disk), folder.path(), options(1)).unwrap().close().await;
+    std::fs::write(folder.path().join("spare"), [0; 4096]).unwrap();
+    full.allocating.store(true, Ordering::SeqCst);
+    assert!(try_open(Arc::clone(&disk), folder.path(), options(1)).is_err());
+    assert!(!folder.path().join("spare").exists(), "it takes the room that the start needs");
+    full.allocating.store(false, Ordering::SeqCst);
+    try_open(disk, folder.path(), options(1)).unwrap().close().await;
 }
 
 #[actix::test]

@@ -93,12 +93,30 @@ fn a_folder_belongs_to_the_signing_key_that_it_was_made_with() {
         assert!(matches!(refused, Err(JournalError::OtherKeys { .. })), "{refused:?}");
         assert_eq!(std::fs::read(&file).unwrap(), pinned, "nothing was changed");
     }
-    // A key that came later stands behind it, and may be the one that seals.
-    for more in [keys(&[1, 2]), keys(&[1, 2]).sealing_with(1)] {
-        drop(DataFolder::take(root.path(), None, 4, &more).unwrap());
-    }
     let said = String::from_utf8(pinned).unwrap();
-    assert!(said.contains(&keys(&[1]).fingerprint().to_string()), "{said}");
+    assert!(said.contains(&keys(&[1]).fingerprint(0).unwrap().to_string()), "{said}");
+}
+
+/// A key that came later may have sealed what still waits: without it that would be nobody's.
+#[test]
+fn a_key_that_has_sealed_is_as_bound_to_its_folder_as_the_first() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("journal.json");
+    let take = |keys: SigningKeys| DataFolder::take(root.path(), None, 4, &keys).map(drop);
+    take(keys(&[1])).unwrap();
+    // One that stands behind and does not seal yet may go again.
+    take(keys(&[1, 2]).sealing_with(0)).unwrap();
+    take(keys(&[1, 3]).sealing_with(0)).unwrap();
+    take(keys(&[1, 2]).sealing_with(1)).unwrap();
+    let pinned = std::fs::read(&file).unwrap();
+    for others in [keys(&[1]), keys(&[1, 3]), keys(&[1, 3]).sealing_with(0)] {
+        let refused = take(others);
+        assert!(matches!(refused, Err(JournalError::OtherKeys { place: 1, .. })), "{refused:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), pinned, "nothing was changed");
+    }
+    take(keys(&[1, 2, 3]).sealing_with(2)).unwrap();
+    take(keys(&[1, 2, 3]).sealing_with(0)).unwrap();
+    assert!(take(keys(&[1, 2])).is_err(), "the third has sealed");
 }
 
 #[test]
@@ -108,10 +126,10 @@ fn a_folder_that_does_not_say_whose_it_is_is_damaged() {
     let file = root.path().join("journal.json");
     let mut pins: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    for nonsense in [None, Some("00"), Some("not sixteen digi")] {
+    for nonsense in [Some("00"), Some("not sixteen digi"), None] {
         match nonsense {
-            None => drop(pins.as_object_mut().unwrap().remove("signing_key")),
-            Some(text) => pins["signing_key"] = text.into(),
+            None => drop(pins.as_object_mut().unwrap().remove("signing_keys")),
+            Some(text) => pins["signing_keys"] = serde_json::json!([text]),
         }
         std::fs::write(&file, pins.to_string()).unwrap();
         let refused = take(root.path(), None, 4).map(|_| ());

@@ -135,3 +135,20 @@ async fn a_log_shorter_than_its_snapshot_is_refused_and_left_as_it_is() {
     assert!(matches!(refused, Err(JournalError::Damaged(_))), "no log at all: {refused:?}");
     assert!(segments(folder.path()).is_empty(), "and none was made in its place");
 }
+
+#[actix::test]
+async fn an_end_in_good_order_is_remembered_and_a_log_that_lost_it_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let opened = open(folder.path());
+    opened.append(&[filled(1, 1_000), filled(2, 1_000)]).await;
+    opened.append(&[filled(3, 1_000)]).await;
+    let end = opened.journal.changelog_end();
+    opened.close().await;
+    let file = segments(folder.path())[0].clone();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[end as usize - 1_000..].fill(0);
+    std::fs::write(&file, bytes).unwrap();
+    let refused = try_open(Arc::new(RealDisk), folder.path(), options(1)).map(|_| ());
+    let Err(JournalError::Damaged(why)) = refused else { panic!("a lost end was not noticed") };
+    assert!(why.contains("before the point that a snapshot says is durable"), "{why}");
+}

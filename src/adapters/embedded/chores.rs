@@ -51,10 +51,6 @@ impl Chores {
         let (ask, chores) = sync_channel(CHORES_MAX);
         let (spares_to, spares) = sync_channel(1);
         let spare = folder.join(SPARE);
-        // One that an earlier life had made takes room and may be of another size.
-        if disk.list(&folder)?.iter().any(|name| name == SPARE) {
-            disk.remove(&spare)?;
-        }
         let thread = std::thread::Builder::new()
             .name("journal-chores".to_owned())
             .spawn(move || work(disk.as_ref(), &folder, &chores, &spares_to))?;
@@ -103,6 +99,14 @@ impl Drop for Chores {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Removes what an earlier life had made ready: it takes room, and may be of another size.
+pub fn remove_spare(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    if disk.list(folder)?.iter().any(|name| name == SPARE) {
+        disk.remove(&folder.join(SPARE))?;
+    }
+    Ok(())
 }
 
 fn work(

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 
 /// What a folder was made for. Another partition count would give keys another home, and other
 /// signing keys would make a stranger's of every record that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
     pub format: u32,
     pub partitions: u32,
     pub routing: u32,
-    /// Of the signing key that stands first, which attempt ids are derived from.
-    pub signing_key: Fingerprint,
+    /// Of every signing key that may have sealed a record here, by its place. The first is also the
+    /// one that attempt ids are derived from.
+    pub signing_keys: Vec<Fingerprint>,
 }
 
 /// What a file of any format says of itself, whatever else stands in it.
@@ -80,7 +81,7 @@ impl DataFolder {
                     format: FORMAT,
                     partitions,
                     routing: ROUTING_VERSION,
-                    signing_key: keys.fingerprint(),
+                    signing_keys: keys.fingerprints(),
                 };
                 pins.save(root).map_err(files)?;
                 pins
@@ -96,6 +97,7 @@ impl DataFolder {
             });
         }
         pins.refuse_other_keys(root, keys)?;
+        let pins = pins.with_keys(keys, root).map_err(files)?;
         Ok(Self { root: root.to_owned(), pins, _lock: lock })
     }
 
@@ -120,6 +122,9 @@ impl DataFolder {
             });
         }
         let pins: Pins = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if pins.signing_keys.is_empty() {
+            return Err(JournalError::Damaged(format!("{} names no signing key", file.display())));
+        }
         if pins.format != FORMAT {
             return Err(JournalError::Damaged(format!(
                 "{} has format {format}, which no build ever wrote",
@@ -154,11 +159,31 @@ pub fn log_folder(root: &Path) -> PathBuf {
 impl Pins {
     /// Refuses keys that did not sign what the folder holds.
     pub fn refuse_other_keys(&self, root: &Path, keys: &SigningKeys) -> Result<(), JournalError> {
-        let (pinned, given) = (self.signing_key, keys.fingerprint());
-        if pinned == given {
-            return Ok(());
+        let missing = self
+            .signing_keys
+            .iter()
+            .enumerate()
+            .find(|(place, pinned)| keys.fingerprint(*place) != Some(**pinned));
+        match missing {
+            None => Ok(()),
+            Some((place, &pinned)) => Err(JournalError::OtherKeys {
+                folder: root.display().to_string(),
+                place,
+                pinned,
+                given: keys.fingerprint(place),
+            }),
         }
-        Err(JournalError::OtherKeys { folder: root.display().to_string(), pinned, given })
+    }
+
+    /// Pins what may seal from now on, before it does.
+    fn with_keys(self, keys: &SigningKeys, root: &Path) -> io::Result<Self> {
+        let sealing = keys.fingerprints();
+        if sealing.len() <= self.signing_keys.len() {
+            return Ok(self);
+        }
+        let pins = Self { signing_keys: sealing, ..self };
+        pins.save(root)?;
+        Ok(pins)
     }
 
     /// Whether this build knows the format and decides by the same routing.

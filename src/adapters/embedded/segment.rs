@@ -5,7 +5,7 @@
 //! the one before it is durable. So a broken frame with a whole one behind it is damage, not a
 //! torn tail, and the start refuses to guess.
 
-use super::chores::Chores;
+use super::chores::{Chores, remove_spare};
 use super::disk::{Disk, DiskFile, read_full};
 use super::frame::{ALIGNMENT, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Header};
 use super::snapshot::Snapshot;
@@ -107,6 +107,8 @@ pub struct Log {
     end: u64,
     /// Where the newest frame of this life begins, and its checksum.
     last_frame: (u64, u32),
+    /// Whether something of a frame that was not taken may stand behind the end.
+    half_written: bool,
     chores: Chores,
 }
 
@@ -125,6 +127,8 @@ impl Log {
         least: u64,
         mut each: impl FnMut(&Frame) -> Result<(), &'static str>,
     ) -> Result<Self, LogError> {
+        // What is made below may need the room that a spare of an earlier life takes.
+        remove_spare(disk.as_ref(), &folder).map_err(failed("cannot tidy", &folder))?;
         let bases = segment_bases(disk.as_ref(), &folder)?;
         let last_frame = (0, 0);
         let Some(&last) = bases.last() else {
@@ -142,6 +146,7 @@ impl Log {
                 base: 0,
                 end: 0,
                 last_frame,
+                half_written: false,
                 chores,
             });
         };
@@ -181,7 +186,17 @@ impl Log {
         for (file, length, path) in uncut {
             chores.cut(file, length, path);
         }
-        Ok(Self { disk, folder, segment_bytes, file, base: last, end, last_frame, chores })
+        Ok(Self {
+            disk,
+            folder,
+            segment_bytes,
+            file,
+            base: last,
+            end,
+            last_frame,
+            half_written: false,
+            chores,
+        })
     }
 
     /// The address of the next frame, if it is `length` long; rolls to a new segment where the
@@ -198,13 +213,14 @@ impl Log {
     }
 
     /// Writes a sealed frame at the place that was given, and makes it durable. Where there was no
-    /// room, what was written in part is written over by the next frame.
+    /// room, what was written in part is taken back before the next frame.
     pub fn write(&mut self, frame: &[u8]) -> Result<(), LogError> {
         let path = segment_path(&self.folder, self.base);
         crash::point("journal.before_write");
-        self.file
-            .write_all_at(frame, self.end - self.base)
-            .map_err(perhaps_no_room("cannot write to", &path))?;
+        self.take_back().map_err(perhaps_no_room("cannot tidy", &path))?;
+        let written = self.file.write_all_at(frame, self.end - self.base);
+        self.half_written = written.is_err();
+        written.map_err(perhaps_no_room("cannot write to", &path))?;
         crash::point("journal.after_write");
         self.file.sync().map_err(failed("cannot sync", &path))?;
         crash::point("journal.after_sync");
@@ -213,6 +229,17 @@ impl Log {
         self.end += frame.len() as u64;
         if 2 * (self.end - self.base) >= self.segment_bytes {
             self.chores.ask_spare(room(self.segment_bytes));
+        }
+        Ok(())
+    }
+
+    /// A shorter frame would cover only the beginning of what a longer one has left, and the rest
+    /// would look like damage.
+    fn take_back(&mut self) -> io::Result<()> {
+        if self.half_written {
+            self.file.truncate(self.end - self.base)?;
+            self.file.allocate(room(self.segment_bytes))?;
+            self.half_written = false;
         }
         Ok(())
     }

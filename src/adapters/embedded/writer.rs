@@ -100,7 +100,11 @@ impl<C: Clock> Writer<C> {
             let Some(first) = self.requests.blocking_recv() else { break None };
             match self.group(first, &mut frame) {
                 Ok(Closing::No) => {}
-                Ok(Closing::Yes) => break None,
+                Ok(Closing::Yes) => {
+                    // So that whoever reads next knows where the log ended.
+                    self.save_snapshot();
+                    break None;
+                }
                 Err(why) => break Some(why),
             }
         };
@@ -338,9 +342,14 @@ impl<C: Clock> Writer<C> {
     }
 
     fn snapshot_if_due(&mut self) {
-        let end = self.log.end();
-        if end - self.snapshot_at >= self.snapshot_bytes {
-            self.snapshot_at = end;
+        if self.log.end() - self.snapshot_at >= self.snapshot_bytes {
+            self.save_snapshot();
+        }
+    }
+
+    fn save_snapshot(&mut self) {
+        if self.log.end() > self.snapshot_at {
+            self.snapshot_at = self.log.end();
             self.log.save(snapshot(&self.tails, &self.log));
         }
     }
