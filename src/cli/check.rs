@@ -75,9 +75,8 @@ pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
     );
     let forgets = config.embedded.retention.is_some();
     missing(forgets, "embedded.retention", "forgetting", "leave it out: all is kept");
-    if let Err(error) = logging::filter(&config.log) {
-        let fix = "write it as RUST_LOG is written, such as \"info,tidegate=debug\"";
-        problems.push(Problem::error("log.filter", error, fix));
+    if let Err(bad) = logging::filter(&config.log) {
+        problems.push(Problem::error("log.filter", bad.what, bad.fix));
     }
     problems
 }
