@@ -6,6 +6,8 @@ mod support;
 
 use expect_test::expect_file;
 use serde_json::Value;
+use std::io::Read;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::running::{Dev, PATIENCE, folder, tidegate};
 
@@ -88,6 +90,31 @@ fn stories_end_as_they_are_told() {
     assert!(said.contains("leave --after out to start from the beginning"), "{said}");
     let missing = dev.run(&["attempts", "get", "gs_nobody"]);
     assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn whoever_follows_is_told_that_the_process_ended_the_feed() {
+    let folder = folder();
+    let dev = Dev::start(folder.path());
+    dev.run(&["send", "completed", "--session", "gs_one"]);
+    dev.attempt_in("gs_one", "fulfilled");
+    let all = dev.run(&["tail", "fulfillments", "-o", "json"]);
+    let last: Value = serde_json::from_slice(&all.stdout).unwrap();
+    let within = dev.run(&["tail", "fulfillments", "--follow", "--limit", "1"]);
+    assert_eq!(within.status.code(), Some(0), "the limit was reached");
+
+    let mut following = tidegate();
+    following.args(["tail", "fulfillments", "--follow", "--data"]).arg(folder.path());
+    let mut following = following.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = [0];
+    following.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(dev.end(), 0);
+    let ended = following.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(69), "{said}");
+    let position = last["position"].as_str().unwrap();
+    assert!(said.contains("the process ended the feed"), "{said}");
+    assert!(said.contains(&format!("--after {position}")), "{said}");
 }
 
 #[test]
