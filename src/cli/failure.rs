@@ -137,7 +137,9 @@ impl From<KeysError> for Failure {
         let (code, fix) = match error {
             KeysError::Journal(error) => return error.into(),
             // These say themselves what to do.
-            KeysError::Missing { .. } | KeysError::Open { .. } => (exit::CONFIG, ""),
+            KeysError::Missing { .. } | KeysError::Damaged { .. } | KeysError::Open { .. } => {
+                (exit::CONFIG, "")
+            }
             KeysError::NoKey { .. } | KeysError::Unusable(_) => {
                 (exit::CONFIG, "`openssl rand -hex 32` makes a good key, for a new folder")
             }
