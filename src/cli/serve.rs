@@ -90,8 +90,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 /// What `dev` adds to whatever is configured.
 const DEV_ENDPOINT: &str = "dev";
-const DEV_SECRET: &str = "webhook-secret";
-const DEV_API_KEY: &str = "api-key";
+pub const DEV_SECRET: &str = "webhook-secret";
+pub const DEV_API_KEY: &str = "api-key";
 pub const DEV_FILE: &str = "dev.json";
 
 pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {

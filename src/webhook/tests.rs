@@ -279,6 +279,7 @@ fn the_eight_types_of_the_catalogue_are_known_by_their_names() {
         let event = read(body.as_bytes()).unwrap();
         assert_eq!(event.kind, kind);
         assert_eq!(event.kind.as_str(), name);
+        assert!(EventType::NAMES.contains(&name));
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod attempts;
 mod event;
 pub mod send;
+mod sense;
 mod storm;
 pub mod tail;
 
@@ -79,7 +80,10 @@ pub(super) struct Api {
 impl ApiArgs {
     pub(super) fn open(&self) -> Result<Api, Failure> {
         let (base, key) = match (&self.url, &self.api_key_file) {
-            (Some(url), Some(file)) => (url.clone(), secret_file(file)?),
+            (Some(url), Some(file)) => {
+                refuse_bare(url)?;
+                (url.clone(), secret_file(file)?)
+            }
             _dev => {
                 let dev = self.data.read()?;
                 (dev.api, Secret::new(dev.api_key))
@@ -138,11 +142,23 @@ fn refused(status: u16, said: &Value) -> Failure {
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> Failure {
-    Failure::new(
-        exit::UNAVAILABLE,
-        format!("no answer from {base}: {error}"),
-        "see that the process runs (`tidegate dev`) and that the address is right",
-    )
+    let fix = if base.starts_with("https://") {
+        "Tidegate speaks no TLS here; use http://, or name what speaks it in front of it"
+    } else {
+        "see that the process runs (`tidegate dev`) and that the address is right"
+    };
+    Failure::new(exit::UNAVAILABLE, format!("no answer from {base}: {error}"), fix)
+}
+
+/// The library's own words for an address without a scheme do not say what is missing.
+fn refuse_bare(url: &str) -> Result<(), Failure> {
+    if url.contains("://") {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "the URL lacks http://",
+        "write http://HOST:PORT, with a path to deliver to",
+    ))
 }
 
 fn agent() -> Agent {
