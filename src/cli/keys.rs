@@ -55,9 +55,10 @@ pub fn signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<SigningKeys
                 read(dir)
             }
         },
-        Err(KeysError::NoKey { path }) if DataFolder::pins(dir)?.is_some() => {
-            Err(KeysError::Damaged { path })
-        }
+        Err(KeysError::NoKey { path }) => Err(match DataFolder::pins(dir)? {
+            Some(_journal) => KeysError::Damaged { path },
+            None => KeysError::NoKey { path },
+        }),
         other => other,
     }
 }
@@ -67,11 +68,11 @@ pub fn kept_signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<Signin
     if !configured.is_empty() {
         return from_configuration(configured);
     }
-    read(dir).map_err(|error| match error {
+    match read(dir) {
         // Whoever reads a journal has one.
-        KeysError::NoKey { path } => KeysError::Damaged { path },
+        Err(KeysError::NoKey { path }) => Err(KeysError::Damaged { path }),
         other => other,
-    })
+    }
 }
 
 /// In the order of the configuration, which records rely on: a new key stands behind the others,
