@@ -101,7 +101,6 @@ pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
     if let Some(data) = &args.data {
         config.data_dir.clone_from(data);
     }
-    config.mode = crate::attempt::Mode::Test;
     let root = config.data_dir.clone();
     let open = dev_opened(&root, secrets.clone())?;
     let plan = plan(&config, &secrets, &args.listen, open)?;

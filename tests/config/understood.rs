@@ -145,6 +145,19 @@ fn only_serving_needs_endpoints_and_keys() {
 }
 
 #[test]
+fn dev_says_that_it_is_always_embedded_and_in_test_mode() {
+    for (name, value, key, said) in [
+        ("TIDEGATE_ENGINE", "cluster", "engine", "is always embedded"),
+        ("TIDEGATE_MODE", "live", "mode", "is always in test mode"),
+    ] {
+        let errors = read_for(Purpose::Dev, "", &[(name, value)]).unwrap_err();
+        let [only] = errors.findings() else { panic!("{errors}") };
+        assert_eq!(only.key.as_deref(), Some(key));
+        assert!(only.message.contains(said), "{errors}");
+    }
+}
+
+#[test]
 fn the_origin_of_0gate_follows_the_mode_and_tolerates_a_version() {
     assert!(read(SOUND, &[]).gate.base_url.contains("sandbox"));
     assert!(!read(SOUND, &[("TIDEGATE_MODE", "live")]).gate.base_url.contains("sandbox"));
