@@ -41,14 +41,27 @@ Exit codes:
 #[derive(Clone, Debug, clap::Args)]
 pub struct ListenArgs {
     /// Where webhooks come in; port 0 takes any free one.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub public: Option<SocketAddr>,
     /// Where your backend asks.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub api: Option<SocketAddr>,
     /// Where health and metrics are.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub ops: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write a numeric address and a port, such as 127.0.0.1:8480")
+}
+
+/// A file in the place of a data folder would be told as something that cannot be made in it.
+pub(super) fn refuse_file(data: &Path) -> Result<(), Failure> {
+    if !data.is_file() {
+        return Ok(());
+    }
+    let fix = "name the folder that is, or is to be, with --data DIR";
+    Err(Failure::usage(format!("{} is a file; --data takes a folder", data.display()), fix))
 }
 
 /// Take webhooks and fulfill, as configured.
@@ -95,6 +108,7 @@ pub const DEV_API_KEY: &str = "api-key";
 pub const DEV_FILE: &str = "dev.json";
 
 pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
+    args.data.as_deref().map_or(Ok(()), refuse_file)?;
     let file = args.config.clone();
     let (mut config, secrets) = load(file.as_deref(), Purpose::Dev)?;
     logging::start(&config.log)?;

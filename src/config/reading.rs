@@ -48,7 +48,7 @@ impl Document {
             Err(error) => Err(ConfigErrors::new(vec![Finding {
                 level: Level::Error,
                 key: None,
-                message: format!("cannot read the configuration file: {}", error.kind()),
+                message: unread(path, error.kind()),
                 fix: "pass --config FILE; `tidegate config example` prints one to begin with"
                     .to_owned(),
                 at: Where::File(name),
@@ -124,6 +124,17 @@ impl Document {
             .filter_map(|name| slip(name).map(|problem| (problem, Origin::Variable(name.clone()))));
         problems.extend(slips);
         problems
+    }
+}
+
+fn unread(path: &Path, why: std::io::ErrorKind) -> String {
+    let name = path.display();
+    if why != std::io::ErrorKind::NotFound {
+        return format!("cannot read the configuration file: {why}");
+    }
+    match path.is_relative() {
+        true => format!("{name} does not exist (relative to the working directory)"),
+        false => format!("{name} does not exist"),
     }
 }
 

@@ -10,7 +10,7 @@ mod sense;
 mod storm;
 pub mod tail;
 
-use super::serve::DEV_FILE;
+use super::serve::{DEV_FILE, refuse_file};
 use super::{Failure, exit};
 use crate::config::Secret;
 use serde::Deserialize;
@@ -41,6 +41,7 @@ pub struct DataArgs {
 impl DataArgs {
     fn read(&self) -> Result<DevFile, Failure> {
         let root = self.data.as_deref().unwrap_or(Path::new(DATA_DEFAULT));
+        refuse_file(root)?;
         let path = root.join(DEV_FILE);
         let text = std::fs::read(&path).map_err(|error| {
             Failure::new(
@@ -63,13 +64,20 @@ pub struct ApiArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// The api listener, such as http://127.0.0.1:8481; asks for --api-key-file.
-    #[arg(long, value_name = "URL", requires = "api_key_file", conflicts_with = "data")]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     #[arg(help_heading = "Where it runs")]
     pub url: Option<String>,
     /// A file that holds an API key and nothing else.
     #[arg(long, value_name = "FILE", requires = "url", help_heading = "Where it runs")]
     pub api_key_file: Option<PathBuf>,
+    /// Taken only to be refused with advice.
+    #[arg(long, value_name = "KEY", hide = true)]
+    pub api_key: Option<String>,
 }
+
+/// The advice to whoever has given no key, or one that is not accepted.
+const KEY_ADVICE: &str = "name a file that holds it with --api-key-file FILE; dev's is \
+                          tidegate-data/api-key";
 
 pub(super) struct Api {
     base: String,
@@ -79,7 +87,12 @@ pub(super) struct Api {
 
 impl ApiArgs {
     pub(super) fn open(&self) -> Result<Api, Failure> {
+        if self.api_key.is_some() {
+            let what = "no key is taken on a command line, which everyone on the machine sees";
+            return Err(Failure::usage(what, KEY_ADVICE));
+        }
         let (base, key) = match (&self.url, &self.api_key_file) {
+            (Some(_), None) => return Err(Failure::usage("--url asks for a key", KEY_ADVICE)),
             (Some(url), Some(file)) => {
                 refuse_bare(url)?;
                 (url.clone(), secret_file(file)?)
@@ -133,12 +146,13 @@ impl Api {
 fn refused(status: u16, said: &Value) -> Failure {
     let detail = said["detail"].as_str().unwrap_or("it gave no reason");
     let id = said["request_id"].as_str().unwrap_or("none");
-    let code = match status {
-        401 | 403 => exit::FORBIDDEN,
-        400..=499 => exit::USAGE,
-        _other => exit::UNAVAILABLE,
+    let (code, advice) = match status {
+        401 | 403 => (exit::FORBIDDEN, format!("{KEY_ADVICE}; ")),
+        400..=499 => (exit::USAGE, String::new()),
+        _other => (exit::UNAVAILABLE, String::new()),
     };
-    Failure::new(code, format!("the process answered {status}: {detail}"), format!("request {id}"))
+    let what = format!("the process answered {status}: {detail}");
+    Failure::new(code, what, format!("{advice}request {id}"))
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> Failure {
