@@ -246,6 +246,53 @@ fn a_stranger_is_told_what_to_do() {
     assert_eq!(served.status.code(), Some(78), "nothing to serve");
 }
 
+#[test]
+fn what_a_command_line_cannot_mean_is_refused_with_the_way_out() {
+    let folder = folder();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    let is_a_file = format!("{file} is a file; --data takes a folder");
+    let address = "write a numeric address and a port, such as 127.0.0.1:8480";
+    let no_key = "--api-key-file FILE; dev's is tidegate-data/api-key";
+    for (arguments, expected) in [
+        (&["dev", "--public", "0.0.0.0"][..], address),
+        (&["dev", "--api", "localhost:0"], address),
+        (&["dev", "--data", file], &is_a_file),
+        (&["send", "completed", "--data", file], &is_a_file),
+        (&["audit", "--data", file], &is_a_file),
+        (&["audit", "--data", "/nonexistent"], "name the folder with --data DIR"),
+        (&["tail", "metrics", "--url", "http://127.0.0.1:1", "--api-key", "canary"], no_key),
+        (&["attempts", "list", "--url", "http://127.0.0.1:1"], no_key),
+        (&["attempts", "list", "--limit", "0"], "0 is not in 1.."),
+        (&["attempts", "list", "--state", ""], "--state <STATE>"),
+        (&["attempts", "get", ""], "<ID>"),
+    ] {
+        let output = tidegate().args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    for (arguments, code) in [
+        (&["send", "completed", "--print"][..], 0),
+        (&["config", "example"], 0),
+        (&["completions", "bash"], 0),
+        // A verdict stands.
+        (&["check"], 78),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = tidegate().args(arguments).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), said.as_str()), (Some(code), ""), "{arguments:?}");
+    }
+}
+
 fn lines(output: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(output)
         .lines()

@@ -44,12 +44,18 @@ impl Failure {
     }
 
     pub fn answer(error: &io::Error) -> Self {
+        // Whoever read it, such as `head`, has seen enough.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(exit::OK, "", "");
+        }
         Self::new(exit::USAGE, format!("cannot write the answer: {error}"), "")
     }
 
     /// Tells it on standard error, and says with what to exit.
     pub fn tell(&self) -> u8 {
-        eprintln!("tidegate: {self}");
+        if self.code != exit::OK {
+            eprintln!("tidegate: {self}");
+        }
         self.code
     }
 }

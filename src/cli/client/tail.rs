@@ -93,8 +93,6 @@ pub fn run(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
         };
         match written.and_then(|()| out.flush()) {
             Ok(()) => read.note(&line),
-            // Whoever read it, such as `head`, has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(exit::OK),
             Err(error) => return Err(Failure::answer(&error)),
         }
     }
