@@ -216,6 +216,12 @@ fn a_refused_delivery_is_explained() {
     };
     let url = dev.text("webhook_url");
     says(&url, 1, "the secret is not that of this endpoint; dev's is in ./tidegate-data/");
+    let mut storm = tidegate();
+    storm.args(["send", "storm", "--count", "2", "--url", &url, "--secret-file"]).arg(&secret);
+    let storm = storm.output().unwrap();
+    assert_eq!(storm.status.code(), Some(1));
+    let promised = String::from_utf8(storm.stdout).unwrap();
+    assert!(!promised.contains("fulfillments"), "{promised}");
     says(&url.replace("/dev", "/nobody"), 1, "deliver to /webhooks/NAME");
     says(url.trim_start_matches("http://"), 2, "the URL lacks http://");
     says(&url.replace("http:", "https:"), 69, "speaks no TLS here; use http://");

@@ -74,17 +74,31 @@ pub(super) fn run(
         Output::Text => writeln!(
             out,
             "{sent} deliveries of {count} attempts in {seconds:.1} s ({rate:.0} a second), {refused} \
-             refused\n\nNext: {count} fulfillments, no more and no fewer\n  tidegate tail \
-             fulfillments{data} | grep -c {prefix}_",
-            data = data_flag(args),
-            prefix = like.id,
-        ),
+             refused",
+        )
+        // Of what was refused nobody can say how many fulfillments it comes to.
+        .and_then(|()| if refused == 0 { next_step(args, count, like, out) } else { Ok(()) }),
     };
     written.map_err(|error| Failure::answer(&error))?;
     if let Some(advice) = advice.into_inner().unwrap_or_else(|e| e.into_inner()) {
         eprintln!("tidegate: {advice}");
     }
     Ok(if refused == 0 { exit::OK } else { exit::FOUND })
+}
+
+fn next_step(
+    args: &SendArgs,
+    count: u32,
+    like: &Session,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "\nNext: {count} fulfillments, no more and no fewer\n  tidegate tail fulfillments{data} | \
+         grep -c {prefix}_",
+        data = data_flag(args),
+        prefix = like.id,
+    )
 }
 
 /// Every event once, a third of them twice, in an order that the seed decides.
