@@ -181,7 +181,14 @@ Ctrl-C ends it; the next start goes on where this one was.",
 
 fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Failure> {
     let document = Document::open(file, crate::config::environment())?;
-    let loaded = Loaded::read(&document, purpose)?;
+    let loaded = Loaded::read(&document, purpose).map_err(|errors| {
+        let failure = Failure::from(errors);
+        match purpose {
+            // `check` reads for `serve`, and would find other things.
+            Purpose::Dev => Failure { fix: String::new(), ..failure },
+            Purpose::Serve | Purpose::Inspect => failure,
+        }
+    })?;
     if let Some(problem) = not_built_yet(&loaded.config).into_iter().next() {
         return Err(Failure::new(exit::CONFIG, loaded.point(problem), ""));
     }
