@@ -1,7 +1,7 @@
 //! `tidegate audit`: proves the journal, or shows where it does not hold.
 
 use super::keys::kept_signing_keys;
-use super::{Failure, Output, exit};
+use super::{Failure, Output, exit, unless_closed};
 use crate::adapters::embedded::DataFolder;
 use crate::audit::{self, Invariant, Progress, Report};
 use crate::config::{Document, Engine, Level, Loaded, Problem, Purpose, Secrets};
@@ -58,10 +58,10 @@ pub fn run(
             return Ok(exit::USAGE);
         }
     };
-    match args.output {
-        Output::Text => text(&report, out)?,
-        Output::Json => writeln!(out, "{:#}", as_json(&report))?,
-    }
+    unless_closed(match args.output {
+        Output::Text => text(&report, out),
+        Output::Json => writeln!(out, "{:#}", as_json(&report)),
+    })?;
     Ok(if report.is_clean() { exit::OK } else { exit::FOUND })
 }
 
@@ -71,7 +71,12 @@ fn audited(
 ) -> anyhow::Result<Report> {
     let (root, keys) = match &args.data {
         // A folder that holds nothing is said to be so before its key is missed.
-        Some(root) if !root.exists() => bail!("there is no folder {}", root.display()),
+        Some(root) if !root.exists() => {
+            bail!("there is no folder {}; name the folder with --data DIR", root.display())
+        }
+        Some(root) if root.is_file() => {
+            bail!("{} is a file; --data takes a folder", root.display())
+        }
         Some(root) => (root.clone(), KeysFrom::Folder),
         None => {
             let environment: BTreeMap<_, _> = environment.into_iter().collect();

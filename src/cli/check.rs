@@ -1,6 +1,6 @@
 //! `tidegate check`: everything that is wrong with a configuration, before anything starts.
 
-use super::{Output, exit, logging};
+use super::{Output, exit, logging, unless_closed};
 use crate::attempt::{GateClient, UnknownSession};
 use crate::config::{self, Config, Document, Engine, Finding, Level, Problem, Purpose, Where};
 use serde_json::{Value, json};
@@ -45,10 +45,10 @@ pub fn run(
         Ok(document) => config::check(&document, Purpose::Serve, not_built_yet),
         Err(unreadable) => unreadable.findings().to_vec(),
     };
-    match args.output {
-        Output::Text => text(&findings, out)?,
-        Output::Json => writeln!(out, "{:#}", as_json(&findings))?,
-    }
+    unless_closed(match args.output {
+        Output::Text => text(&findings, out),
+        Output::Json => writeln!(out, "{:#}", as_json(&findings)),
+    })?;
     Ok(if findings.iter().any(Finding::is_error) { exit::CONFIG } else { exit::OK })
 }
 
@@ -75,9 +75,8 @@ pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
     );
     let forgets = config.embedded.retention.is_some();
     missing(forgets, "embedded.retention", "forgetting", "leave it out: all is kept");
-    if let Err(error) = logging::filter(&config.log) {
-        let fix = "write it as RUST_LOG is written, such as \"info,tidegate=debug\"";
-        problems.push(Problem::error("log.filter", error, fix));
+    if let Err(bad) = logging::filter(&config.log) {
+        problems.push(Problem::error("log.filter", bad.what, bad.fix));
     }
     problems
 }

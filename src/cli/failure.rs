@@ -44,12 +44,18 @@ impl Failure {
     }
 
     pub fn answer(error: &io::Error) -> Self {
+        // Whoever read it, such as `head`, has seen enough.
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(exit::OK, "", "");
+        }
         Self::new(exit::USAGE, format!("cannot write the answer: {error}"), "")
     }
 
     /// Tells it on standard error, and says with what to exit.
     pub fn tell(&self) -> u8 {
-        eprintln!("tidegate: {self}");
+        if self.code != exit::OK {
+            eprintln!("tidegate: {self}");
+        }
         self.code
     }
 }
@@ -141,7 +147,9 @@ impl From<KeysError> for Failure {
         let (code, fix) = match error {
             KeysError::Journal(error) => return error.into(),
             // These say themselves what to do.
-            KeysError::Missing { .. } | KeysError::Open { .. } => (exit::CONFIG, ""),
+            KeysError::Missing { .. } | KeysError::Damaged { .. } | KeysError::Open { .. } => {
+                (exit::CONFIG, "")
+            }
             KeysError::NoKey { .. } | KeysError::Unusable(_) => {
                 (exit::CONFIG, "`openssl rand -hex 32` makes a good key, for a new folder")
             }

@@ -27,6 +27,12 @@ pub enum KeysError {
          in a configuration and pass that: nothing in the journal can be proven without them"
     )]
     Missing { path: PathBuf },
+    #[error(
+        "{path} does not hold a key of {SIGNING_KEY_BYTES_MIN} bytes or more, and a journal beside \
+         it was signed with one; restore it from a backup of the data folder, or name the signing \
+         keys in a configuration and pass that: nothing in the journal can be proven without them"
+    )]
+    Damaged { path: PathBuf },
     #[error("the system gives no random bytes for a signing key: {0}")]
     NoRandom(getrandom::Error),
     #[error("signing.keys: {0}")]
@@ -49,13 +55,24 @@ pub fn signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<SigningKeys
                 read(dir)
             }
         },
+        Err(KeysError::NoKey { path }) => Err(match DataFolder::pins(dir)? {
+            Some(_journal) => KeysError::Damaged { path },
+            None => KeysError::NoKey { path },
+        }),
         other => other,
     }
 }
 
 /// The keys that a journal was signed with, for whoever only reads it.
 pub fn kept_signing_keys(dir: &Path, configured: &[KeptSecret]) -> Result<SigningKeys, KeysError> {
-    if configured.is_empty() { read(dir) } else { from_configuration(configured) }
+    if !configured.is_empty() {
+        return from_configuration(configured);
+    }
+    match read(dir) {
+        // Whoever reads a journal has one.
+        Err(KeysError::NoKey { path }) => Err(KeysError::Damaged { path }),
+        other => other,
+    }
 }
 
 /// In the order of the configuration, which records rely on: a new key stands behind the others,
@@ -193,6 +210,16 @@ mod tests {
         drop(DataFolder::take(folder.path(), Some(1), 1, &other).unwrap());
         let refused = signing_keys(folder.path(), &[]).unwrap_err();
         assert!(matches!(refused, KeysError::Missing { .. }), "{refused}");
+
+        // Nor is one advised where it was damaged.
+        let file = folder.path().join(NAME);
+        fs::write(&file, "00ff").unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&file, private).unwrap();
+        let refused = crate::cli::Failure::from(signing_keys(folder.path(), &[]).unwrap_err());
+        let said = refused.to_string();
+        assert!(said.contains("restore it from a backup"), "{said}");
+        assert!(!said.contains("openssl"), "{said}");
     }
 
     #[test]

@@ -111,6 +111,15 @@ pub struct CompletionsArgs {
     pub shell: clap_complete::Shell,
 }
 
+/// For an answer whose exit code is a verdict, which stands although whoever read the answer, such
+/// as `head`, has seen enough of it.
+pub fn unless_closed(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
 /// Runs one command against the process's environment and says how it ended.
 pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
     let done = match &cli.command {
@@ -127,7 +136,10 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Tail(args) => client::tail::run(args, out),
         Command::Attempts(args) => client::attempts::run(args, out),
         Command::Completions(args) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "tidegate", out);
+            // The library panics where it cannot write, such as into a pipe that has ended.
+            let mut script = vec![];
+            clap_complete::generate(args.shell, &mut Cli::command(), "tidegate", &mut script);
+            out.write_all(&script)?;
             Ok(exit::OK)
         }
     };

@@ -41,14 +41,27 @@ Exit codes:
 #[derive(Clone, Debug, clap::Args)]
 pub struct ListenArgs {
     /// Where webhooks come in; port 0 takes any free one.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub public: Option<SocketAddr>,
     /// Where your backend asks.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub api: Option<SocketAddr>,
     /// Where health and metrics are.
-    #[arg(long, value_name = "ADDR", help_heading = "Listeners")]
+    #[arg(long, value_name = "ADDR", value_parser = address, help_heading = "Listeners")]
     pub ops: Option<SocketAddr>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write a numeric address and a port, such as 127.0.0.1:8480")
+}
+
+/// A file in the place of a data folder would be told as something that cannot be made in it.
+pub(super) fn refuse_file(data: &Path) -> Result<(), Failure> {
+    if !data.is_file() {
+        return Ok(());
+    }
+    let fix = "name the folder that is, or is to be, with --data DIR";
+    Err(Failure::usage(format!("{} is a file; --data takes a folder", data.display()), fix))
 }
 
 /// Take webhooks and fulfill, as configured.
@@ -90,18 +103,18 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
 
 /// What `dev` adds to whatever is configured.
 const DEV_ENDPOINT: &str = "dev";
-const DEV_SECRET: &str = "webhook-secret";
-const DEV_API_KEY: &str = "api-key";
+pub const DEV_SECRET: &str = "webhook-secret";
+pub const DEV_API_KEY: &str = "api-key";
 pub const DEV_FILE: &str = "dev.json";
 
 pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
+    args.data.as_deref().map_or(Ok(()), refuse_file)?;
     let file = args.config.clone();
     let (mut config, secrets) = load(file.as_deref(), Purpose::Dev)?;
     logging::start(&config.log)?;
     if let Some(data) = &args.data {
         config.data_dir.clone_from(data);
     }
-    config.mode = crate::attempt::Mode::Test;
     let root = config.data_dir.clone();
     let open = dev_opened(&root, secrets.clone())?;
     let plan = plan(&config, &secrets, &args.listen, open)?;
@@ -168,7 +181,14 @@ Ctrl-C ends it; the next start goes on where this one was.",
 
 fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Failure> {
     let document = Document::open(file, crate::config::environment())?;
-    let loaded = Loaded::read(&document, purpose)?;
+    let loaded = Loaded::read(&document, purpose).map_err(|errors| {
+        let failure = Failure::from(errors);
+        match purpose {
+            // `check` reads for `serve`, and would find other things.
+            Purpose::Dev => Failure { fix: String::new(), ..failure },
+            Purpose::Serve | Purpose::Inspect => failure,
+        }
+    })?;
     if let Some(problem) = not_built_yet(&loaded.config).into_iter().next() {
         return Err(Failure::new(exit::CONFIG, loaded.point(problem), ""));
     }

@@ -17,6 +17,7 @@ mod quote;
 mod reading;
 pub mod schema;
 mod secrets;
+mod slips;
 mod structure;
 mod tree;
 mod understand;

@@ -3,6 +3,7 @@
 use super::finding::{ConfigErrors, Finding, Level, Problem, Where};
 use super::form::Form;
 use super::quote::{quote, strangers};
+use super::slips::slip;
 use super::structure::{Review, nearest};
 use super::tree::{self, Node, Origin, Table, Value};
 use super::{quote, schema};
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// Every variable that speaks to Tidegate begins so.
-const PREFIX: &str = "TIDEGATE_";
+pub(super) const PREFIX: &str = "TIDEGATE_";
 
 /// Mistakes that are shown of a file that is no TOML. After a few the parser is only guessing.
 const SYNTAX_ERRORS_MAX: usize = 3;
@@ -47,7 +48,7 @@ impl Document {
             Err(error) => Err(ConfigErrors::new(vec![Finding {
                 level: Level::Error,
                 key: None,
-                message: format!("cannot read the configuration file: {}", error.kind()),
+                message: unread(path, error.kind()),
                 fix: "pass --config FILE; `tidegate config example` prints one to begin with"
                     .to_owned(),
                 at: Where::File(name),
@@ -115,12 +116,30 @@ impl Document {
                 Err(problem) => problems.push((problem, Origin::Variable(name.clone()))),
             }
         }
+        // A variable may have named the variable of a secret, which then has a use.
+        named_variables(table, &mut sources);
+        let idle = self.environment.keys().filter(|name| path_of(name).is_none());
+        let slips = idle
+            .filter(|name| !sources.contains(*name))
+            .filter_map(|name| slip(name).map(|problem| (problem, Origin::Variable(name.clone()))));
+        problems.extend(slips);
         problems
     }
 }
 
-/// The key that a variable overrides. Without `__` only the keys at the top count: orchestrators
-/// set variables such as `TIDEGATE_SERVICE_HOST` of their own.
+fn unread(path: &Path, why: std::io::ErrorKind) -> String {
+    let name = path.display();
+    if why != std::io::ErrorKind::NotFound {
+        return format!("cannot read the configuration file: {why}");
+    }
+    match path.is_relative() {
+        true => format!("{name} does not exist (relative to the working directory)"),
+        false => format!("{name} does not exist"),
+    }
+}
+
+/// The key that a variable overrides. Without `__` only the keys at the top count: what is near
+/// another is a slip, and told so.
 fn path_of(name: &str) -> Option<Vec<String>> {
     let path: Vec<_> =
         name.strip_prefix(PREFIX)?.to_ascii_lowercase().split("__").map(str::to_owned).collect();

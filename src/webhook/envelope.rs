@@ -44,6 +44,18 @@ pub enum EventType<'a> {
 }
 
 impl EventType<'_> {
+    /// Every name that is known.
+    pub const NAMES: [&'static str; 8] = [
+        "gate_session.created",
+        "gate_session.processing",
+        "gate_session.completed",
+        "gate_session.failed",
+        "gate_session.expired",
+        "gate_session.cancelled",
+        "kyc.required",
+        "webhook.test",
+    ];
+
     pub fn as_str(&self) -> &str {
         match self {
             Self::SessionCreated => "gate_session.created",

@@ -57,6 +57,7 @@ impl<'a> SignatureHeader<'a> {
         let mut time: Option<(&str, i64)> = None;
         let mut v1 = [[0_u8; 32]; V1_MAX];
         let mut v1_count = 0;
+        let mut v1_seen = false;
         for part in text.split(',') {
             let Some((name, value)) = part.split_once('=') else { continue };
             let value = value.trim();
@@ -67,6 +68,7 @@ impl<'a> SignatureHeader<'a> {
                     time = Some((value, seconds));
                 }
                 "v1" => {
+                    v1_seen = true;
                     let slot =
                         v1.get_mut(v1_count).ok_or(Malformed("it has too many signatures"))?;
                     // Another length or alphabet cannot match; it does not spoil the others.
@@ -79,7 +81,8 @@ impl<'a> SignatureHeader<'a> {
         }
         let Some((time_text, seconds)) = time else { return Err(Malformed("t is missing")) };
         if v1_count == 0 {
-            return Err(Malformed("v1 is missing"));
+            let why = if v1_seen { "a v1 must be 64 hex digits" } else { "v1 is missing" };
+            return Err(Malformed(why));
         }
         Ok(Self { time_text, seconds, v1, v1_count })
     }

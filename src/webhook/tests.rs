@@ -149,10 +149,10 @@ fn no_header_is_told_apart_from_a_header_that_cannot_be_read() {
         (format!("v1={good}"), "t is missing"),
         (format!("T={NOW},V1={good}"), "t is missing"),
         (format!("t={NOW}"), "v1 is missing"),
-        (format!("t={NOW},v1="), "v1 is missing"),
-        (format!("t={NOW},v1={}", &good[1..]), "v1 is missing"),
-        (format!("t={NOW},v1={good}0"), "v1 is missing"),
-        (format!("t={NOW},v1=0x{}", &good[2..]), "v1 is missing"),
+        (format!("t={NOW},v1="), "a v1 must be 64 hex digits"),
+        (format!("t={NOW},v1={}", &good[1..]), "a v1 must be 64 hex digits"),
+        (format!("t={NOW},v1={good}0"), "a v1 must be 64 hex digits"),
+        (format!("t={NOW},v1=0x{}", &good[2..]), "a v1 must be 64 hex digits"),
     ] {
         assert_eq!(verify(&header), Err(SignatureError::Malformed(why)), "{header}");
     }
@@ -279,6 +279,7 @@ fn the_eight_types_of_the_catalogue_are_known_by_their_names() {
         let event = read(body.as_bytes()).unwrap();
         assert_eq!(event.kind, kind);
         assert_eq!(event.kind.as_str(), name);
+        assert!(EventType::NAMES.contains(&name));
     }
 }
 

@@ -72,7 +72,10 @@ fn a_program_is_told_the_place_in_parts() {
 fn a_file_that_is_not_there_is_a_configuration_that_cannot_be_used() {
     let (code, answer) = run(&["tidegate", "check", "--config", "/nonexistent.toml"], &[]);
     assert_eq!(code, 78);
-    assert!(answer.contains("cannot read the configuration file"), "{answer}");
+    assert!(answer.contains("error: /nonexistent.toml does not exist\n"), "{answer}");
+    let (_, answer) = run(&["tidegate", "check", "--config", "nope.toml"], &[]);
+    let said = "nope.toml does not exist (relative to the working directory)";
+    assert!(answer.contains(said), "{answer}");
 }
 
 #[test]

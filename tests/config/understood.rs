@@ -90,10 +90,37 @@ fn variables_of_others_are_left_alone() {
 }
 
 #[test]
+fn a_variable_that_misses_a_key_by_a_slip_is_told_its_name() {
+    for (slip, key, meant) in [
+        ("TIDEGATE_LISTEN_PUBLIC", "listen.public", "TIDEGATE_LISTEN__PUBLIC"),
+        ("TIDEGATE_POLICY_LATE_COMPLETION", "policy.late_completion", "TIDEGATE_POLICY__LATE_"),
+        ("TIDEGATE_DATADIR", "data_dir", "TIDEGATE_DATA_DIR?"),
+        ("TIDEGATE_MOD", "mode", "TIDEGATE_MODE?"),
+        ("TIDEGATE_ENDPOINTS_SHOP_SECRETS", "endpoints.shop.secrets", "TIDEGATE_ENDPOINTS__SHOP__"),
+    ] {
+        let environment = [SOUND_SECRETS[0], SOUND_SECRETS[1], (slip, "x")];
+        let findings = findings_with(SOUND, &environment);
+        assert_eq!(findings.len(), 1, "{slip}: {findings:?}");
+        assert!(findings[0].is_error(), "{slip}");
+        assert_eq!(findings[0].key.as_deref(), Some(key));
+        assert!(findings[0].fix.contains(meant), "{slip}: {}", findings[0].fix);
+    }
+}
+
+#[test]
 fn a_variable_that_holds_a_secret_may_have_any_name() {
-    let text = SOUND.replace("SHOP", "TIDEGATE_SECRETS__SHOP");
-    let environment = [SOUND_SECRETS[0], ("TIDEGATE_SECRETS__SHOP", "whsec_test_0123456789")];
-    assert_eq!(findings_with(&text, &environment), []);
+    for name in ["TIDEGATE_SECRETS__SHOP", "TIDEGATE_API_KEYS", "TIDEGATE_MOD"] {
+        let text = SOUND.replace("SHOP", name);
+        let environment = [SOUND_SECRETS[0], (name, "whsec_test_0123456789")];
+        assert_eq!(findings_with(&text, &environment), []);
+    }
+    // Also where a variable names it.
+    let sources = [
+        ("TIDEGATE_API__KEYS", "[{ env = \"TIDEGATE_API_KEYS\" }]"),
+        ("TIDEGATE_API_KEYS", SOUND_SECRETS[0].1),
+        SOUND_SECRETS[1],
+    ];
+    assert_eq!(findings_with(SOUND, &sources), []);
 }
 
 #[test]
@@ -115,6 +142,19 @@ fn only_serving_needs_endpoints_and_keys() {
     assert_eq!(keys, ["endpoints", "api.keys"]);
     assert!(read_for(Purpose::Dev, "", &[]).is_ok());
     assert!(read_for(Purpose::Inspect, "", &[]).is_ok());
+}
+
+#[test]
+fn dev_says_that_it_is_always_embedded_and_in_test_mode() {
+    for (name, value, key, said) in [
+        ("TIDEGATE_ENGINE", "cluster", "engine", "is always embedded"),
+        ("TIDEGATE_MODE", "live", "mode", "is always in test mode"),
+    ] {
+        let errors = read_for(Purpose::Dev, "", &[(name, value)]).unwrap_err();
+        let [only] = errors.findings() else { panic!("{errors}") };
+        assert_eq!(only.key.as_deref(), Some(key));
+        assert!(only.message.contains(said), "{errors}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{ApiArgs, encoded};
 use crate::cli::{Failure, Output, exit};
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use comfy_table::{Table, presets};
 use serde_json::Value;
 use std::io::{self, Write};
@@ -45,6 +46,7 @@ pub enum AttemptsWhat {
 #[derive(Clone, Debug, clap::Args)]
 pub struct OneArgs {
     /// The attempt's id; of an adopted one, its session's.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub id: String,
     #[command(flatten)]
     pub api: ApiArgs,
@@ -56,10 +58,10 @@ pub struct OneArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct ListArgs {
     /// Only those in this state, such as fulfilled or review.
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub state: Option<String>,
     /// Most attempts in the answer.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
     /// Where an earlier answer ended.
     #[arg(long, value_name = "CURSOR")]

@@ -6,10 +6,11 @@
 pub mod attempts;
 mod event;
 pub mod send;
+mod sense;
 mod storm;
 pub mod tail;
 
-use super::serve::DEV_FILE;
+use super::serve::{DEV_FILE, refuse_file};
 use super::{Failure, exit};
 use crate::config::Secret;
 use serde::Deserialize;
@@ -40,6 +41,7 @@ pub struct DataArgs {
 impl DataArgs {
     fn read(&self) -> Result<DevFile, Failure> {
         let root = self.data.as_deref().unwrap_or(Path::new(DATA_DEFAULT));
+        refuse_file(root)?;
         let path = root.join(DEV_FILE);
         let text = std::fs::read(&path).map_err(|error| {
             Failure::new(
@@ -62,13 +64,20 @@ pub struct ApiArgs {
     #[command(flatten)]
     pub data: DataArgs,
     /// The api listener, such as http://127.0.0.1:8481; asks for --api-key-file.
-    #[arg(long, value_name = "URL", requires = "api_key_file", conflicts_with = "data")]
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
     #[arg(help_heading = "Where it runs")]
     pub url: Option<String>,
     /// A file that holds an API key and nothing else.
     #[arg(long, value_name = "FILE", requires = "url", help_heading = "Where it runs")]
     pub api_key_file: Option<PathBuf>,
+    /// Taken only to be refused with advice.
+    #[arg(long, value_name = "KEY", hide = true)]
+    pub api_key: Option<String>,
 }
+
+/// The advice to whoever has given no key, or one that is not accepted.
+const KEY_ADVICE: &str = "name a file that holds it with --api-key-file FILE; dev's is \
+                          tidegate-data/api-key";
 
 pub(super) struct Api {
     base: String,
@@ -78,8 +87,16 @@ pub(super) struct Api {
 
 impl ApiArgs {
     pub(super) fn open(&self) -> Result<Api, Failure> {
+        if self.api_key.is_some() {
+            let what = "no key is taken on a command line, which everyone on the machine sees";
+            return Err(Failure::usage(what, KEY_ADVICE));
+        }
         let (base, key) = match (&self.url, &self.api_key_file) {
-            (Some(url), Some(file)) => (url.clone(), secret_file(file)?),
+            (Some(_), None) => return Err(Failure::usage("--url asks for a key", KEY_ADVICE)),
+            (Some(url), Some(file)) => {
+                refuse_bare(url)?;
+                (url.clone(), secret_file(file)?)
+            }
             _dev => {
                 let dev = self.data.read()?;
                 (dev.api, Secret::new(dev.api_key))
@@ -129,20 +146,33 @@ impl Api {
 fn refused(status: u16, said: &Value) -> Failure {
     let detail = said["detail"].as_str().unwrap_or("it gave no reason");
     let id = said["request_id"].as_str().unwrap_or("none");
-    let code = match status {
-        401 | 403 => exit::FORBIDDEN,
-        400..=499 => exit::USAGE,
-        _other => exit::UNAVAILABLE,
+    let (code, advice) = match status {
+        401 | 403 => (exit::FORBIDDEN, format!("{KEY_ADVICE}; ")),
+        400..=499 => (exit::USAGE, String::new()),
+        _other => (exit::UNAVAILABLE, String::new()),
     };
-    Failure::new(code, format!("the process answered {status}: {detail}"), format!("request {id}"))
+    let what = format!("the process answered {status}: {detail}");
+    Failure::new(code, what, format!("{advice}request {id}"))
 }
 
 fn unreachable(base: &str, error: &ureq::Error) -> Failure {
-    Failure::new(
-        exit::UNAVAILABLE,
-        format!("no answer from {base}: {error}"),
-        "see that the process runs (`tidegate dev`) and that the address is right",
-    )
+    let fix = if base.starts_with("https://") {
+        "Tidegate speaks no TLS here; use http://, or name what speaks it in front of it"
+    } else {
+        "see that the process runs (`tidegate dev`) and that the address is right"
+    };
+    Failure::new(exit::UNAVAILABLE, format!("no answer from {base}: {error}"), fix)
+}
+
+/// The library's own words for an address without a scheme do not say what is missing.
+fn refuse_bare(url: &str) -> Result<(), Failure> {
+    if url.contains("://") {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        "the URL lacks http://",
+        "write http://HOST:PORT, with a path to deliver to",
+    ))
 }
 
 fn agent() -> Agent {

@@ -1,14 +1,15 @@
 //! `tidegate send`: signed webhooks, as 0Gate would send them.
 
 use super::event::{Event, Session, Story, fresh_session};
-use super::{DataArgs, agent, secret_file, storm, unreachable};
+use super::{DATA_DEFAULT, DataArgs, agent, refuse_bare, secret_file, sense, storm, unreachable};
+use crate::cli::serve::DEV_SECRET;
 use crate::cli::{Failure, Output, exit};
 use crate::ports::{Clock, SystemClock};
 use crate::webhook::WebhookSecret;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use ureq::Agent;
 
 const EXAMPLES: &str = "\
@@ -54,7 +55,8 @@ pub struct SendArgs {
     /// `user_reference`, as 0Gate echoes it.
     #[arg(long, value_name = "TEXT", help_heading = "What is said")]
     pub reference: Option<String>,
-    #[arg(long, default_value = "100.00", help_heading = "What is said")]
+    #[arg(long, default_value = "100.00", value_parser = sense::amount, help_heading = "What is said")]
+    #[arg(allow_hyphen_values = true)]
     pub amount: String,
     #[arg(long, default_value = "EUR", help_heading = "What is said")]
     pub currency: String,
@@ -66,16 +68,16 @@ pub struct SendArgs {
     /// Show the events and send nothing.
     #[arg(long)]
     pub print: bool,
-    /// Attempts of a storm.
-    #[arg(long, default_value_t = 100, help_heading = "Storms")]
-    pub count: u32,
-    /// Makes a storm the same again.
-    #[arg(long, default_value_t = 1, help_heading = "Storms")]
-    pub seed: u64,
-    /// Connections that a storm comes through.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
+    /// Attempts of a storm [default: 100]
+    #[arg(long, help_heading = "Storms")]
+    pub count: Option<u32>,
+    /// Makes a storm come in the same order again [default: 1]
+    #[arg(long, help_heading = "Storms")]
+    pub seed: Option<u64>,
+    /// Connections that a storm comes through [default: 4]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
     #[arg(help_heading = "Storms")]
-    pub concurrency: u32,
+    pub concurrency: Option<u32>,
     #[command(flatten)]
     pub data: DataArgs,
     /// Where to deliver; asks for --secret-file.
@@ -119,13 +121,32 @@ pub(super) struct Sender {
 pub(super) struct Delivered {
     pub(super) status: u16,
     code: Option<String>,
+    detail: Option<String>,
     millis: i64,
+}
+
+impl Delivered {
+    /// What a refusal is told as, to whoever sent it.
+    pub(super) fn advice(&self, args: &SendArgs) -> Option<String> {
+        if self.code.as_deref() == Some("signature_mismatch") {
+            let folder = args.data.data.as_deref().unwrap_or(Path::new(DATA_DEFAULT));
+            let kept = folder.join(DEV_SECRET);
+            let kept = kept.display();
+            return Some(format!("the secret is not that of this endpoint; dev's is in {kept}"));
+        }
+        // Another program may have answered, and a terminal obeys what it may have said.
+        let plain = |text: &str| text.chars().filter(|letter| !letter.is_control()).collect();
+        self.detail.as_deref().map(plain)
+    }
 }
 
 impl Sender {
     fn open(args: &SendArgs) -> Result<Self, Failure> {
         let (url, secret) = match (&args.url, &args.secret_file) {
-            (Some(url), Some(file)) => (url.clone(), secret_file(file)?),
+            (Some(url), Some(file)) => {
+                refuse_bare(url)?;
+                (url.clone(), secret_file(file)?)
+            }
             _dev => {
                 let dev = args.data.read()?;
                 (dev.webhook_url, crate::config::Secret::new(dev.webhook_secret))
@@ -150,6 +171,7 @@ impl Sender {
         Ok(Delivered {
             status: answer.status().as_u16(),
             code: said["code"].as_str().map(str::to_owned),
+            detail: said["detail"].as_str().map(str::to_owned),
             millis: SystemClock.now().since(began),
         })
     }
@@ -157,6 +179,7 @@ impl Sender {
 
 /// Answers on `out` and returns the exit code.
 pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
+    sense::refuse_idle_options(args)?;
     let session = Session {
         id: args.session.clone().map_or_else(fresh_session, Ok)?,
         reference: args.reference.clone(),
@@ -165,19 +188,14 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
         flow: args.flow.clone(),
         at: SystemClock.now().seconds(),
     };
-    let events = match &args.what {
-        What::Story(Story::Storm) if !args.print => {
-            return storm::run(args, &session, &Sender::open(args)?, out);
-        }
-        What::Story(story) => session.tell(*story),
-        What::Event(name) => {
-            let mark = name.rsplit('.').next().unwrap_or(name);
-            vec![match &args.event_id {
-                Some(id) => session.event_with_id(name, id, &Value::Null),
-                None => session.event(name, mark, &Value::Null),
-            }]
-        }
-    };
+    if args.what == What::Story(Story::Storm) && !args.print {
+        return storm::run(args, &session, &Sender::open(args)?, out);
+    }
+    let events = events(args, &session);
+    sense::refuse_bad_ids(args, &events)?;
+    if let Some(doubt) = sense::doubt(&args.what) {
+        eprintln!("{doubt}");
+    }
     let written = |error| Failure::answer(&error);
     if args.print {
         for event in &events {
@@ -187,10 +205,13 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
     }
     let sender = Sender::open(args)?;
     let mut deliveries = vec![];
-    let mut taken = true;
+    let (mut taken, mut advice) = (true, None);
     for event in &events {
         let answer = sender.deliver(event)?;
-        taken &= answer.status == 200;
+        if answer.status != 200 {
+            taken = false;
+            advice = answer.advice(args);
+        }
         if args.output == Output::Text {
             let code = answer.code.as_deref().map(|code| format!("  {code}")).unwrap_or_default();
             let Delivered { status, millis, .. } = answer;
@@ -219,7 +240,23 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
         }
         Output::Text => {}
     }
+    if let Some(advice) = advice {
+        eprintln!("tidegate: {advice}");
+    }
     Ok(if taken { exit::OK } else { exit::FOUND })
+}
+
+fn events(args: &SendArgs, session: &Session) -> Vec<Event> {
+    let name = match (&args.what, &args.event_id) {
+        (What::Event(name), _) => name,
+        (What::Story(Story::Test), Some(_)) => "webhook.test",
+        (What::Story(story), _) => return session.tell(*story),
+    };
+    let mark = name.rsplit('.').next().unwrap_or(name);
+    vec![match &args.event_id {
+        Some(id) => session.event_with_id(name, id, &Value::Null),
+        None => session.event(name, mark, &Value::Null),
+    }]
 }
 
 pub(super) fn data_flag(args: &SendArgs) -> String {

@@ -9,24 +9,35 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+const COUNT_DEFAULT: u32 = 100;
+const SEED_DEFAULT: u64 = 1;
+const CONCURRENCY_DEFAULT: u32 = 4;
+
 pub(super) fn run(
     args: &SendArgs,
     like: &Session,
     sender: &Sender,
     out: &mut impl Write,
 ) -> Result<u8, Failure> {
-    let deliveries = deliveries(args.count, args.seed, like);
-    let (next, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let count = args.count.unwrap_or(COUNT_DEFAULT);
+    let deliveries = deliveries(count, args.seed.unwrap_or(SEED_DEFAULT), like);
+    let next = AtomicUsize::new(0);
+    let (sent, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let failed: Mutex<Option<Failure>> = Mutex::new(None);
+    let advice: Mutex<Option<String>> = Mutex::new(None);
     let began = SystemClock.now();
     std::thread::scope(|scope| {
-        for _ in 0..args.concurrency {
+        for _ in 0..args.concurrency.unwrap_or(CONCURRENCY_DEFAULT) {
             scope.spawn(|| {
                 while let Some(event) = deliveries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    sent.fetch_add(1, Ordering::Relaxed);
                     match sender.deliver(event) {
-                        Ok(answer) if answer.status == 200 => {}
-                        Ok(_refused) => {
-                            refused.fetch_add(1, Ordering::Relaxed);
+                        Ok(answer) if answer.status == 200 => {
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Ok(refused) => {
+                            let said = refused.advice(args);
+                            *advice.lock().unwrap_or_else(|e| e.into_inner()) = said;
                         }
                         Err(failure) => {
                             next.store(deliveries.len(), Ordering::Relaxed);
@@ -37,33 +48,57 @@ pub(super) fn run(
             });
         }
     });
-    if let Some(failure) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+    let seconds = SystemClock.now().since(began).max(1) as f64 / 1000.0;
+    let (sent, taken) = (sent.into_inner(), taken.into_inner());
+    if let Some(mut failure) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        // Whoever kills the process in a storm wants to hold these against what it kept.
+        failure.what = format!(
+            "the storm broke off: {sent} of {} deliveries sent, {taken} acknowledged\n  {}",
+            deliveries.len(),
+            failure.what
+        );
         return Err(failure);
     }
-    let seconds = SystemClock.now().since(began).max(1) as f64 / 1000.0;
-    let (sent, refused) = (deliveries.len(), refused.into_inner());
+    let refused = sent - taken;
     let rate = sent as f64 / seconds;
     let written = match args.output {
         Output::Json => writeln!(
             out,
             "{:#}",
             json!({
-                "attempts": args.count, "deliveries": sent, "refused": refused,
+                "attempts": count, "deliveries": sent, "refused": refused,
+                "session_prefix": format!("{}_", like.id),
                 "seconds": seconds, "per_second": rate.round(),
             })
         ),
         Output::Text => writeln!(
             out,
-            "{sent} deliveries of {} attempts in {seconds:.1} s ({rate:.0} a second), {refused} \
-             refused\n\nNext: {} fulfillments, no more and no fewer\n  tidegate tail \
-             fulfillments{} | wc -l",
-            args.count,
-            args.count,
-            data_flag(args)
-        ),
+            "{sent} deliveries of {count} attempts in {seconds:.1} s ({rate:.0} a second), {refused} \
+             refused",
+        )
+        // Of what was refused nobody can say how many fulfillments it comes to.
+        .and_then(|()| if refused == 0 { next_step(args, count, like, out) } else { Ok(()) }),
     };
     written.map_err(|error| Failure::answer(&error))?;
+    if let Some(advice) = advice.into_inner().unwrap_or_else(|e| e.into_inner()) {
+        eprintln!("tidegate: {advice}");
+    }
     Ok(if refused == 0 { exit::OK } else { exit::FOUND })
+}
+
+fn next_step(
+    args: &SendArgs,
+    count: u32,
+    like: &Session,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "\nNext: {count} fulfillments, no more and no fewer\n  tidegate tail fulfillments{data} | \
+         grep -c {prefix}_",
+        data = data_flag(args),
+        prefix = like.id,
+    )
 }
 
 /// Every event once, a third of them twice, in an order that the seed decides.

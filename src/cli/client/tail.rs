@@ -69,10 +69,6 @@ pub fn run(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
         encoded(args.after.as_deref().unwrap_or_default()),
         args.follow
     );
-    let gone = |what: &dyn std::fmt::Display| {
-        let fix = "the position of the last line goes on from there: --after POSITION";
-        Failure::new(exit::UNAVAILABLE, format!("the feed broke off: {what}"), fix)
-    };
     let no_such_position = |code: &str| {
         let what = format!(
             "the feed {} has no position `{}`",
@@ -84,21 +80,58 @@ pub fn run(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
         (code == "bad_position").then(|| Failure::usage(what, fix))
     };
     let answer = args.api.open()?.get_or(&path, no_such_position)?;
-    let answer = answer.ok_or_else(|| gone(&"there is no such feed"))?;
+    let answer = answer.ok_or_else(|| {
+        let fix = "give the api listener (dev: http://127.0.0.1:8481)";
+        Failure::usage("this listener has no feeds", fix)
+    })?;
+    let mut read = Read { lines: 0, last: args.after.clone().filter(|after| !after.is_empty()) };
     for line in BufReader::new(answer.into_body().into_reader()).lines() {
-        let line = line.map_err(|error| gone(&error))?;
+        let line = line.map_err(|error| read.broke_off(&error))?;
         let written = match args.output {
             Output::Json => writeln!(out, "{line}"),
             Output::Text => short(&line, out),
         };
         match written.and_then(|()| out.flush()) {
-            Ok(()) => {}
-            // Whoever read it, such as `head`, has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(exit::OK),
+            Ok(()) => read.note(&line),
             Err(error) => return Err(Failure::answer(&error)),
         }
     }
+    // Whoever follows has asked for no end but the limit.
+    if args.follow && args.limit != Some(read.lines) {
+        return Err(read.ended());
+    }
     Ok(exit::OK)
+}
+
+/// How far the reader has come, for telling where to go on.
+struct Read {
+    lines: u64,
+    last: Option<String>,
+}
+
+impl Read {
+    fn note(&mut self, line: &str) {
+        self.lines += 1;
+        let record = serde_json::from_str::<Value>(line).unwrap_or(Value::Null);
+        if let Some(position) = record["position"].as_str() {
+            self.last = Some(position.to_owned());
+        }
+    }
+
+    fn ended(&self) -> Failure {
+        Failure::new(exit::UNAVAILABLE, "the process ended the feed", self.go_on())
+    }
+
+    fn broke_off(&self, error: &io::Error) -> Failure {
+        Failure::new(exit::UNAVAILABLE, format!("the feed broke off: {error}"), self.go_on())
+    }
+
+    fn go_on(&self) -> String {
+        match &self.last {
+            Some(position) => format!("once it runs again, go on with --after {position}"),
+            None => "once it runs again, ask the same again: no line had come yet".to_owned(),
+        }
+    }
 }
 
 /// One line for people: when, who, and what it comes to.

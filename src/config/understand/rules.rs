@@ -30,7 +30,7 @@ pub(super) fn apply(config: &Config, purpose: Purpose, problems: &mut Vec<Proble
             unclaimed_sessions(config, problems);
         }
         Purpose::Inspect => unclaimed_sessions(config, problems),
-        Purpose::Dev => {}
+        Purpose::Dev => only_for_trying(config, problems),
     }
     for (key, sources) in [("api.keys", &config.api.keys), ("signing.keys", &config.signing.keys)] {
         if !sources.is_empty() && sources.iter().all(|source| source.retired) {
@@ -44,9 +44,29 @@ pub(super) fn apply(config: &Config, purpose: Purpose, problems: &mut Vec<Proble
             "there is only one: name the current key, or leave `gate.key` out",
         ));
     }
-    match config.engine {
-        Engine::Embedded => embedded(config, problems),
-        Engine::Cluster => cluster(config, problems),
+    match (config.engine, purpose) {
+        (Engine::Embedded, _) => embedded(config, problems),
+        (Engine::Cluster, Purpose::Serve | Purpose::Inspect) => cluster(config, problems),
+        // Said in one sentence already, and nobody is to write down brokers for it.
+        (Engine::Cluster, Purpose::Dev) => {}
+    }
+}
+
+/// What `dev` always is, so that what asks for something else is not passed over in silence.
+fn only_for_trying(config: &Config, problems: &mut Vec<Problem>) {
+    if config.engine == Engine::Cluster {
+        problems.push(Problem::error(
+            "engine",
+            "`tidegate dev` is always embedded, and `engine` asks for the cluster",
+            "leave `engine` out here; the cluster is not available in this build yet",
+        ));
+    }
+    if config.mode == Mode::Live {
+        problems.push(Problem::error(
+            "mode",
+            "`tidegate dev` is always in test mode, and `mode` asks for live",
+            "leave `mode` out here; `tidegate serve` is for live deliveries",
+        ));
     }
 }
 
