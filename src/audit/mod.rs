@@ -66,10 +66,8 @@ pub enum AuditError {
     Unreadable { lsn: u64, what: &'static str },
     #[error("none of the first {signals} signals is signed by the signing keys that were given")]
     OtherKeys { signals: u64 },
-    #[error(
-        "the journal has format {format} and routing {routing}, which this build does not know"
-    )]
-    OtherBuild { format: u32, routing: u32 },
+    #[error("the journal has routing {routing}, which this build does not know")]
+    OtherBuild { routing: u32 },
 }
 
 /// Audits the journal of the data folder `root`, beside a running process or without one.
@@ -82,8 +80,8 @@ pub fn audit(
     let Some(pins) = DataFolder::pins(root)? else {
         return Err(AuditError::NoJournal { folder });
     };
-    if !pins.is_known() {
-        return Err(AuditError::OtherBuild { format: pins.format, routing: pins.routing });
+    if !pins.routes_as_we_do() {
+        return Err(AuditError::OtherBuild { routing: pins.routing });
     }
     let mut log = log::JournalLog::open(root)?;
     let from = log.at();

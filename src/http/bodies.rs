@@ -33,7 +33,7 @@ impl Bodies {
             self.metrics.bodies_refused.inc();
             let detail = "more bodies are on their way in than there is memory for; deliver again";
             let problem = Problem::unavailable("too_many_bodies", detail);
-            return Err(Problem { hang_up: true, ..problem });
+            return Err(problem.hanging_up());
         }
         self.metrics.bodies_bytes.add(bytes as i64);
         Ok(())
@@ -85,9 +85,9 @@ pub(super) async fn read<'a>(
         let mut body = Vec::new();
         let mut held = Held { bodies, bytes: 0 };
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Problem {
-                hang_up: true,
-                ..Problem::bad_request("broken_body", "the body ended before it was whole")
+            let chunk = chunk.map_err(|_| {
+                Problem::bad_request("broken_body", "the body ended before it was whole")
+                    .hanging_up()
             })?;
             let length = body.len() + chunk.len();
             if length > most {
@@ -112,7 +112,7 @@ pub(super) async fn read<'a>(
                 "body_too_slow",
                 "The body did not arrive in time",
             );
-            Err(Problem { hang_up: true, ..late.detail("send the whole body at once") })
+            Err(late.detail("send the whole body at once").hanging_up())
         }
     }
 }
@@ -120,5 +120,5 @@ pub(super) async fn read<'a>(
 fn too_large(most: usize) -> Problem {
     let problem =
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large");
-    Problem { hang_up: true, ..problem.detail(format!("at most {most} bytes are taken")) }
+    problem.detail(format!("at most {most} bytes are taken")).hanging_up()
 }

@@ -43,6 +43,11 @@ impl Problem {
         Self { detail: detail.into(), ..self }
     }
 
+    /// The rest of the request is not worth reading.
+    pub fn hanging_up(self) -> Self {
+        Self { hang_up: true, ..self }
+    }
+
     /// Keeps `cause` for the log. Whoever makes it sees to it that it quotes no secret, no body and
     /// nobody's data.
     pub fn because(self, cause: impl fmt::Display) -> Self {

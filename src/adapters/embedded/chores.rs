@@ -5,7 +5,7 @@
 //! never finished is made again, a segment that was not cut is cut by the next start, and a
 //! snapshot only saves time.
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, make_ready};
 use super::segment::is_no_room;
 use super::snapshot::Snapshot;
 use crate::crash;
@@ -118,7 +118,7 @@ fn work(
     while let Ok(chore) = chores.recv() {
         match chore {
             Chore::Spare { bytes } => {
-                let made = make_spare(disk, folder, bytes);
+                let made = make_ready(disk, &folder.join(SPARE), bytes);
                 if let Err(error) = &made {
                     tracing::warn!(%error, "the next segment of the journal cannot be made yet");
                 }
@@ -141,19 +141,4 @@ fn work(
             },
         }
     }
-}
-
-fn make_spare(disk: &dyn Disk, folder: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
-    let path = folder.join(SPARE);
-    let made = (|| {
-        let file = disk.create(&path)?;
-        file.allocate(bytes)?;
-        file.sync()?;
-        Ok(file)
-    })();
-    if made.is_err() {
-        // Half a file would only take room.
-        let _gone = disk.remove(&path);
-    }
-    made
 }

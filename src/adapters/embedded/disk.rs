@@ -117,6 +117,21 @@ pub fn read_full(file: &dyn DiskFile, buffer: &mut [u8], offset: u64) -> io::Res
     Ok(filled)
 }
 
+/// Makes a file with `bytes` of room that is there after a crash, once its folder is synced. Where
+/// that fails, nothing is left in the way of the next try.
+pub fn make_ready(disk: &dyn Disk, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+    let made = (|| {
+        let file = disk.create(path)?;
+        file.allocate(bytes)?;
+        file.sync()?;
+        Ok(file)
+    })();
+    if made.is_err() {
+        let _gone = disk.remove(path);
+    }
+    made
+}
+
 /// Writes a small file so that after a crash either the old one or the new one is there, whole.
 pub fn replace(
     disk: &dyn Disk,

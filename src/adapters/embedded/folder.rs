@@ -186,9 +186,9 @@ impl Pins {
         Ok(pins)
     }
 
-    /// Whether this build knows the format and decides by the same routing.
-    pub fn is_known(&self) -> bool {
-        (self.format, self.routing) == (FORMAT, ROUTING_VERSION)
+    /// Whether this build decides by the same routing. Another format is refused when it is read.
+    pub fn routes_as_we_do(&self) -> bool {
+        self.routing == ROUTING_VERSION
     }
 
     fn save(&self, root: &Path) -> io::Result<()> {

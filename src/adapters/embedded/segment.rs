@@ -6,7 +6,7 @@
 //! torn tail, and the start refuses to guess.
 
 use super::chores::{Chores, remove_spare};
-use super::disk::{Disk, DiskFile, read_full};
+use super::disk::{Disk, DiskFile, make_ready, read_full};
 use super::frame::{ALIGNMENT, FRAME_BYTES_MAX, Frame, HEADER_BYTES, Header};
 use super::snapshot::Snapshot;
 use crate::crash;
@@ -322,18 +322,14 @@ fn create_segment(
     segment_bytes: u64,
 ) -> Result<Arc<dyn DiskFile>, LogError> {
     let path = segment_path(folder, base);
-    let made = (|| {
-        let file = disk.create(&path)?;
-        file.allocate(room(segment_bytes))?;
-        file.sync()?;
-        disk.sync_folder(folder)?;
-        Ok(file)
-    })();
-    made.map_err(|error| {
-        // A half-made file would stand in the way of the next try.
+    let file = make_ready(disk, &path, room(segment_bytes))
+        .map_err(perhaps_no_room("cannot make", &path))?;
+    disk.sync_folder(folder).map_err(|error| {
+        // One that may not be there after a crash would stand in the way of the next try.
         let _gone = disk.remove(&path);
         perhaps_no_room("cannot make", &path)(error)
-    })
+    })?;
+    Ok(file)
 }
 
 /// The bytes up to the last one that is not zero. A preallocated file is mostly zeros behind its
