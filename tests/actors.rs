@@ -15,17 +15,18 @@ mod support;
 
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::ledger::{Ledger, text};
 use support::memory_view::MemoryView;
+use support::moody_view::Moody;
 use support::says::{COMPLETED, CREATED, Event, FAILED, PROCESSING};
 use support::world::{Plan, World, eventually};
 use tempfile::TempDir;
 use tidegate::attempt::Policy;
 use tidegate::lane::batch::Task;
 use tidegate::lane::resident::{Outcome, Resident};
-use tidegate::ports::{Apply, Looked, View, ViewError, ViewPosition};
+use tidegate::ports::View;
 use tidegate::wire::prove::{Proven, Said};
 use tidegate::wire::signal::SignalRecord;
 
@@ -162,45 +163,6 @@ async fn a_batch_too_large_for_one_commit_is_decided_in_smaller_ones() {
 
 fn in_review(ledger: &Ledger) -> usize {
     ledger.transitions.iter().filter(|t| t["to"] == "review" && t["verdict"] == "applied").count()
-}
-
-/// A view with moods over one that keeps its promises.
-#[derive(Clone, Default)]
-struct Moody {
-    inner: MemoryView,
-    forgets: Arc<AtomicBool>,
-    fails: Arc<AtomicBool>,
-    failures: Arc<AtomicU64>,
-}
-
-impl View for Moody {
-    async fn position(&self, partition: u32) -> Result<ViewPosition, ViewError> {
-        self.inner.position(partition).await
-    }
-
-    async fn look_up(&self, partition: u32, keys: Vec<Bytes>) -> Result<Looked, ViewError> {
-        if self.forgets.swap(false, Ordering::SeqCst) {
-            self.inner.forget();
-        }
-        self.inner.look_up(partition, keys).await
-    }
-
-    async fn apply(&self, apply: Apply) -> Result<(), ViewError> {
-        if self.fails.load(Ordering::SeqCst) {
-            self.failures.fetch_add(1, Ordering::SeqCst);
-            return Err(ViewError::Unavailable("it is in a mood".to_owned()));
-        }
-        self.inner.apply(apply).await
-    }
-
-    async fn scan(
-        &self,
-        partition: u32,
-        after: Bytes,
-        limit: usize,
-    ) -> Result<Vec<(Bytes, Bytes)>, ViewError> {
-        self.inner.scan(partition, after, limit).await
-    }
 }
 
 impl Moody {

@@ -2,16 +2,18 @@
 
 use super::*;
 use std::cell::RefCell;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use support::lossy_disk::LossyDisk;
 use support::memory_view::MemoryView;
+use support::moody_view::Moody;
 use support::says::{COMPLETED, Event};
 use support::world::{Plan, World};
 use tempfile::TempDir;
 use tidegate::actors::EngineError;
 use tidegate::crash;
-use tidegate::ports::{AppendError, Apply, Intake, Looked, View, ViewError, ViewPosition};
+use tidegate::ports::{AppendError, Apply, Intake, View, ViewPosition};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -57,41 +59,13 @@ async fn an_intake_that_is_opened_after_the_journal_stopped_ends_at_once() {
     assert!(fetched.await.unwrap().is_empty(), "and it says that nothing more comes");
 }
 
-/// Takes no state.
-#[derive(Clone, Default)]
-struct DeafView(MemoryView);
-
-impl View for DeafView {
-    async fn position(&self, partition: u32) -> Result<ViewPosition, ViewError> {
-        self.0.position(partition).await
-    }
-
-    async fn look_up(&self, partition: u32, keys: Vec<Bytes>) -> Result<Looked, ViewError> {
-        self.0.look_up(partition, keys).await
-    }
-
-    async fn apply(&self, apply: Apply) -> Result<(), ViewError> {
-        if apply.states.is_empty() {
-            return self.0.apply(apply).await;
-        }
-        Err(ViewError::Unavailable("it does not listen".to_owned()))
-    }
-
-    async fn scan(
-        &self,
-        partition: u32,
-        after: Bytes,
-        limit: usize,
-    ) -> Result<Vec<(Bytes, Bytes)>, ViewError> {
-        self.0.scan(partition, after, limit).await
-    }
-}
-
 #[actix::test]
 async fn an_end_does_not_wait_for_a_view_that_takes_nothing_and_loses_nothing_by_it() {
     let folder = TempDir::new().unwrap();
     let plan = Plan::new(1);
-    let mut world = World::start(folder.path(), &DeafView::default(), &plan).await;
+    let view = Moody::default();
+    let mut world = World::start(folder.path(), &view, &plan).await;
+    view.fails.store(true, Ordering::SeqCst);
     world.tell(Event::new("evt_1", COMPLETED, "gs_1").taken()).await;
     world.settle().await;
     world.patience = Duration::from_millis(300);

@@ -29,11 +29,7 @@ async fn the_sixty_fifth_parked_event_goes_to_a_person_and_the_rest_are_released
     assert_eq!(ledger.why_dead(), ["parked_full"; 3]);
     assert_eq!(ledger.fulfilled(), [attempt.as_str()]);
     assert_eq!(ledger.counts().parked(), 0);
-    let released = ledger.signals.iter().filter(|(_, record)| {
-        let hop = record.hop.as_ref().map(|hop| &hop.to);
-        matches!(hop, Some(HopTo::Claim { arrival: Arrival::Released, .. }))
-    });
-    assert_eq!(released.count(), PARKED_MAX, "each once");
+    assert_eq!(released(&ledger).len(), PARKED_MAX, "each once");
 }
 
 #[actix::test]

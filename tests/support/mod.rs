@@ -7,6 +7,7 @@ pub mod disks;
 pub mod ledger;
 pub mod lossy_disk;
 pub mod memory_view;
+pub mod moody_view;
 pub mod running;
 pub mod says;
 pub mod world;
