@@ -17,6 +17,7 @@
 //! Start reading at [`Attempt::step`], then `transition`.
 
 mod amount;
+mod doubt;
 mod effect;
 mod evidence;
 mod ids;
@@ -40,7 +41,7 @@ pub use session::{Claim, Fate, Home, HomeEffect, HomeStep, PARKED_MAX};
 pub use signal::{
     Decision, EventName, Facts, News, NewsName, Reason, Ruling, Signal, Source, Terms, Timeliness,
 };
-pub use state::{CameFrom, Completion, State, StateName};
+pub use state::{CameFrom, Completion, Payment, State, StateName};
 pub use verdict::{Contradiction, DeadLetter, ReviewCause, Stale, Verdict};
 pub(crate) use words::words;
 pub use words::{Flow, Mode, ProofKind, SourceKind};
@@ -332,17 +333,8 @@ impl Attempt {
         } else {
             &signal.facts.terms
         };
-        let ours = &self.terms;
-        let terms = Terms {
-            account: ours.account.clone(),
-            flow: ours.flow.or(said.flow),
-            amount: said.amount.clone().or_else(|| ours.amount.clone()),
-            currency: said.currency.clone().or_else(|| ours.currency.clone()),
-            target_token: said.target_token.clone().or_else(|| ours.target_token.clone()),
-            target_network: said.target_network.clone().or_else(|| ours.target_network.clone()),
-        };
-        let transaction = if let State::Fulfilled { transaction, .. } = &self.state {
-            transaction.clone()
+        let transaction = if let State::Fulfilled { payment, .. } = &self.state {
+            payment.transaction().cloned()
         } else {
             None
         };
@@ -351,7 +343,7 @@ impl Attempt {
             mode: self.mode,
             session: self.state.session().cloned(),
             transaction,
-            terms,
+            terms: self.paid(said),
             reference: self.reference.clone(),
             sequence: self.sequence,
             proof: Proof {
@@ -362,6 +354,19 @@ impl Attempt {
             },
             occurred_at: signal.provider_at,
             received_at: signal.received_at,
+        }
+    }
+
+    /// What a payment was for: as the completion said it, and as it was agreed where that is silent.
+    fn paid(&self, said: &Terms) -> Terms {
+        let ours = &self.terms;
+        Terms {
+            account: ours.account.clone(),
+            flow: ours.flow.or(said.flow),
+            amount: said.amount.clone().or_else(|| ours.amount.clone()),
+            currency: said.currency.clone().or_else(|| ours.currency.clone()),
+            target_token: said.target_token.clone().or_else(|| ours.target_token.clone()),
+            target_network: said.target_network.clone().or_else(|| ours.target_network.clone()),
         }
     }
 

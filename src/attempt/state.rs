@@ -24,9 +24,7 @@ pub enum State {
     /// Completion was verified and the fulfillment is owed from this moment.
     Fulfilled {
         session: Option<SessionId>,
-        /// The payment's, from the first of its completions that named one: it may have come
-        /// after the fulfillment.
-        transaction: Option<TransactionRef>,
+        payment: Payment,
     },
     Failed {
         session: SessionId,
@@ -48,6 +46,32 @@ pub enum State {
     },
 }
 
+/// What tells a payment from another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payment {
+    /// The transaction of the first of its completions that named one, which may have come after
+    /// the fulfillment.
+    Named(TransactionRef),
+    /// None of them has. Until one does, all that is known of it is what it was for.
+    Unnamed(Terms),
+}
+
+impl Payment {
+    pub(super) fn of(transaction: Option<&TransactionRef>, terms: Terms) -> Self {
+        match transaction {
+            Some(transaction) => Self::Named(transaction.clone()),
+            None => Self::Unnamed(terms),
+        }
+    }
+
+    pub fn transaction(&self) -> Option<&TransactionRef> {
+        match self {
+            Self::Named(transaction) => Some(transaction),
+            Self::Unnamed(_) => None,
+        }
+    }
+}
+
 /// What the completion said that brought a review about: an operator who fulfills it fulfills this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
@@ -62,6 +86,10 @@ impl Completion {
     /// The session that was paid: where it names none, the attempt's own.
     pub(super) fn paid<'a>(&'a self, own: &'a Option<SessionId>) -> Option<&'a SessionId> {
         self.session.as_ref().or(own.as_ref())
+    }
+
+    pub(super) fn payment(&self) -> Payment {
+        Payment::of(self.transaction.as_ref(), self.terms.clone())
     }
 }
 
@@ -131,24 +159,26 @@ impl State {
         }
     }
 
-    /// The same payment with its transaction named; nothing where it is named already, or `said`
-    /// names none.
-    pub(super) fn naming(&self, said: &Option<TransactionRef>) -> Option<Self> {
+    /// The same payment with its transaction named; nothing where it is named already, or where
+    /// there is no payment.
+    pub(super) fn naming(&self, transaction: &TransactionRef) -> Option<Self> {
         let mut named = self.clone();
-        let transaction = match &mut named {
-            Self::Fulfilled { transaction, .. } => transaction,
-            Self::Review { completion, .. } => &mut completion.transaction,
+        match &mut named {
+            Self::Fulfilled { payment: payment @ Payment::Unnamed(_), .. } => {
+                *payment = Payment::Named(transaction.clone());
+            }
+            Self::Review { completion: Completion { transaction: open @ None, .. }, .. } => {
+                *open = Some(transaction.clone());
+            }
             Self::PendingSession { .. }
             | Self::RequiresAction { .. }
             | Self::Processing { .. }
+            | Self::Fulfilled { payment: Payment::Named(_), .. }
             | Self::Failed { .. }
             | Self::Expired { .. }
-            | Self::Cancelled { .. } => return None,
-        };
-        if transaction.is_some() || said.is_none() {
-            return None;
+            | Self::Cancelled { .. }
+            | Self::Review { .. } => return None,
         }
-        transaction.clone_from(said);
         Some(named)
     }
 

@@ -2,12 +2,13 @@
 //! A new state or a new kind of news does not compile until someone has decided what it means
 //! against each of the others.
 
+use super::Attempt;
+use super::doubt::{Fit, answers_a_claim, differ, too_late};
 use super::ids::{SessionId, TransactionRef};
-use super::policy::{GateClient, LateCompletion, OnFailed, Policy};
-use super::signal::{News, NewsName, Ruling, Signal, Source, Timeliness};
-use super::state::{CameFrom, Completion, State};
+use super::policy::{LateCompletion, OnFailed, Policy};
+use super::signal::{News, NewsName, Ruling, Signal, Source, Terms};
+use super::state::{CameFrom, Completion, Payment, State};
 use super::verdict::{Contradiction, ReviewCause, Stale};
-use super::{Attempt, Origin};
 
 /// What a signal makes of a state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +23,6 @@ pub(super) enum Transition {
     Clash(Contradiction),
     /// A clash that also frees what the attempt held.
     ClashTo(Contradiction, State),
-}
-
-/// Whether a signal is about this attempt's own session and came through its own endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
-    Ours,
-    OtherSession,
-    OtherEndpoint,
 }
 
 impl Attempt {
@@ -59,7 +52,7 @@ impl Attempt {
                 S::PendingSession { .. } | S::RequiresAction { .. } | S::Processing { .. },
                 N::Completed { transaction },
             ) => match self.doubt(signal, policy) {
-                None => To(self.fulfilled(session, transaction)),
+                None => To(self.fulfilled(session, transaction, &signal.facts.terms)),
                 Some(cause) => To(self.review(cause, signal, transaction)),
             },
 
@@ -78,12 +71,15 @@ impl Attempt {
                 (None, LateCompletion::Fulfill) if self.evidence.has_applied(NewsName::Decided) => {
                     To(self.review(ReviewCause::LateCompletion, signal, transaction))
                 }
-                (None, LateCompletion::Fulfill) => To(self.fulfilled(session, transaction)),
+                (None, LateCompletion::Fulfill) => {
+                    To(self.fulfilled(session, transaction, &signal.facts.terms))
+                }
             },
 
             // Nothing fulfills twice. Another payment is for a person to look at.
-            (S::Fulfilled { transaction: had, .. }, N::Completed { transaction }) => {
-                if self.fit(signal) == Fit::OtherSession || differ(had, transaction) {
+            (S::Fulfilled { payment, .. }, N::Completed { transaction }) => {
+                if self.fit(signal) == Fit::OtherSession || payment.is_another(signal, transaction)
+                {
                     Clash(Why::SecondPayment)
                 } else if signal.source == Source::Reading {
                     self.told_again(Stale::NothingNew, transaction)
@@ -93,7 +89,7 @@ impl Attempt {
             }
             (S::Review { session: own, completion, .. }, N::Completed { transaction }) => {
                 if differ(&completion.paid(own), &session)
-                    || differ(&completion.transaction, transaction)
+                    || completion.payment().is_another(signal, transaction)
                 {
                     Clash(Why::SecondPayment)
                 } else {
@@ -295,10 +291,11 @@ impl Attempt {
                     return Old(Stale::DecisionOutdated);
                 }
                 match decision.ruling {
-                    Ruling::Fulfill => To(S::Fulfilled {
-                        session: completion.paid(session).cloned(),
-                        transaction: completion.transaction.clone(),
-                    }),
+                    Ruling::Fulfill => To(self.fulfilled(
+                        completion.paid(session),
+                        &completion.transaction,
+                        &completion.terms,
+                    )),
                     Ruling::Close => To(closed(came_from, session)),
                 }
             }
@@ -327,71 +324,24 @@ impl Attempt {
         }
     }
 
-    /// Whether this delivery of the signal may have an effect at all.
-    pub(super) fn heeds(&self, signal: &Signal, policy: &Policy) -> bool {
-        self.fit(signal) != Fit::OtherEndpoint && !too_late(signal, policy)
-    }
-
-    fn fit(&self, signal: &Signal) -> Fit {
-        if let (Source::Webhook { endpoint, .. }, Some(ours)) = (&signal.source, &self.endpoint)
-            && endpoint != ours
-        {
-            return Fit::OtherEndpoint;
-        }
-        match (self.state.session(), &signal.facts.session) {
-            (Some(ours), Some(theirs)) if ours != theirs && speaks_of_a_session(&signal.news) => {
-                Fit::OtherSession
-            }
-            (Some(_) | None, Some(_) | None) => Fit::Ours,
-        }
-    }
-
-    /// Why a completion may not fulfill by itself. The first cause in this order is named.
-    fn doubt(&self, signal: &Signal, policy: &Policy) -> Option<ReviewCause> {
-        let said = &signal.facts.terms;
-        if self.fit(signal) == Fit::OtherSession {
-            return Some(ReviewCause::ForeignSession);
-        }
-        if self.session_with(signal.facts.session.as_ref()).is_none() {
-            return Some(ReviewCause::NoSession);
-        }
-        if self.origin == Origin::Minted && !self.created {
-            return Some(ReviewCause::BeforeCreated);
-        }
-        if out_of_time(signal) && policy.gate == GateClient::Absent {
-            return Some(ReviewCause::OutOfTime);
-        }
-        if signal.facts.unreadable {
-            return Some(ReviewCause::UnreadableTerms);
-        }
-        if !agree(&self.terms.amount, &said.amount, |ours, theirs| ours == theirs) {
-            return Some(ReviewCause::AmountMismatch);
-        }
-        if !agree(&self.terms.currency, &said.currency, |ours, theirs| ours == theirs) {
-            return Some(ReviewCause::CurrencyMismatch);
-        }
-        if !agree(&self.terms.flow, &said.flow, |ours, theirs| ours.agrees_with(*theirs)) {
-            return Some(ReviewCause::FlowMismatch);
-        }
-        None
-    }
-
-    fn session_with(&self, said: Option<&SessionId>) -> Option<SessionId> {
-        self.state.session().or(said).cloned()
-    }
-
     fn fulfilled(
         &self,
         session: Option<&SessionId>,
         transaction: &Option<TransactionRef>,
+        said: &Terms,
     ) -> State {
-        State::Fulfilled { session: self.session_with(session), transaction: transaction.clone() }
+        // A copy of the completion names the flow that it named, and not the one that we agreed on.
+        let terms = Terms { flow: said.flow.or(self.terms.flow), ..self.paid(said) };
+        State::Fulfilled {
+            session: session.or(self.state.session()).cloned(),
+            payment: Payment::of(transaction.as_ref(), terms),
+        }
     }
 
     /// One more completion of the payment that is known. The first of them to name a transaction
     /// names the payment's: from then on another reference is another payment.
     fn told_again(&self, why: Stale, transaction: &Option<TransactionRef>) -> Transition {
-        match self.state.naming(transaction) {
+        match transaction.as_ref().and_then(|transaction| self.state.naming(transaction)) {
             Some(state) => Transition::OldTo(why, state),
             None => Transition::Old(why),
         }
@@ -427,55 +377,4 @@ fn closed(came_from: &CameFrom, session: &Option<SessionId>) -> State {
         }
         CameFrom::Expired { session } => State::Expired { session: session.clone() },
     }
-}
-
-/// Out of time, and not a completion that nobody could ask 0Gate about.
-fn too_late(signal: &Signal, policy: &Policy) -> bool {
-    let completes = matches!(signal.news, News::Completed { .. });
-    out_of_time(signal) && !(completes && policy.gate == GateClient::Absent)
-}
-
-fn out_of_time(signal: &Signal) -> bool {
-    matches!(signal.source, Source::Webhook { timeliness: Timeliness::OutOfTime, .. })
-}
-
-/// What our own side says of the attempt itself is not about a session, whatever it carries.
-fn speaks_of_a_session(news: &News) -> bool {
-    match news {
-        News::Created { .. }
-        | News::BrowserReturned
-        | News::BrowserLeft
-        | News::CancelRequested
-        | News::Decided(_) => false,
-        News::SessionCreated
-        | News::KycRequired
-        | News::Processing
-        | News::Completed { .. }
-        | News::Failed { .. }
-        | News::Expired
-        | News::Cancelled
-        | News::StillOpen
-        | News::Unknown { .. }
-        | News::Attached { .. }
-        | News::ClaimGranted
-        | News::ClaimRefused { .. } => true,
-    }
-}
-
-/// An answer about a session that has been let go since is merely late.
-fn answers_a_claim(news: &News) -> bool {
-    matches!(news, News::ClaimGranted | News::ClaimRefused { .. })
-}
-
-/// An absent fact never disagrees.
-fn agree<T>(ours: &Option<T>, theirs: &Option<T>, same: impl Fn(&T, &T) -> bool) -> bool {
-    match (ours, theirs) {
-        (Some(ours), Some(theirs)) => same(ours, theirs),
-        (Some(_) | None, Some(_) | None) => true,
-    }
-}
-
-/// Two of a kind are another one only where both are named.
-fn differ<T: PartialEq>(had: &Option<T>, now: &Option<T>) -> bool {
-    !agree(had, now, |had, now| had == now)
 }

@@ -304,8 +304,8 @@ impl<'a> Shown<'a> {
 
 fn particulars(state: &State) -> (Option<&str>, Option<&str>, Option<ReviewCause>) {
     match state {
-        State::Fulfilled { transaction, .. } => {
-            (transaction.as_ref().map(|id| id.as_str()), None, None)
+        State::Fulfilled { payment, .. } => {
+            (payment.transaction().map(|id| id.as_str()), None, None)
         }
         State::RequiresAction { setback: reason, .. } | State::Failed { reason, .. } => {
             (None, reason.as_ref().map(|code| code.as_str()), None)

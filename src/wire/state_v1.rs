@@ -3,9 +3,9 @@
 
 use crate::attempt::{
     AccountId, Amount, Attempt, AttemptId, CameFrom, Code, Completion, Contradiction, Digest,
-    EndpointName, Entry, EventName, Evidence, Flow, Home, Mode, NewsName, Origin, Position,
-    ReviewCause, SessionId, SignalId, SourceKind, Stale, State, Terms, Timestamp, TransactionRef,
-    Verdict,
+    EndpointName, Entry, EventName, Evidence, Flow, Home, Mode, NewsName, Origin, Payment,
+    Position, ReviewCause, SessionId, SignalId, SourceKind, Stale, State, Terms, Timestamp,
+    TransactionRef, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -52,7 +52,8 @@ enum StateV1<'a> {
     },
     Fulfilled {
         session: Option<&'a str>,
-        transaction: Option<&'a str>,
+        #[serde(borrow)]
+        payment: PaymentV1<'a>,
     },
     Failed {
         session: &'a str,
@@ -74,6 +75,13 @@ enum StateV1<'a> {
         #[serde(borrow)]
         came_from: CameFromV1<'a>,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+enum PaymentV1<'a> {
+    #[serde(borrow)]
+    Unnamed(TermsV1<'a>),
+    Named(&'a str),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,8 +230,8 @@ impl<'a> From<&'a State> for StateV1<'a> {
                 Self::RequiresAction { session: session.as_str(), setback: text!(setback) }
             }
             State::Processing { session } => Self::Processing { session: session.as_str() },
-            State::Fulfilled { session, transaction } => {
-                Self::Fulfilled { session: text!(session), transaction: text!(transaction) }
+            State::Fulfilled { session, payment } => {
+                Self::Fulfilled { session: text!(session), payment: PaymentV1::from(payment) }
             }
             State::Failed { session, reason } => {
                 Self::Failed { session: session.as_str(), reason: text!(reason) }
@@ -253,9 +261,9 @@ impl StateV1<'_> {
                 State::RequiresAction { session: id(session)?, setback: parsed!(Code, setback) }
             }
             Self::Processing { session } => State::Processing { session: id(session)? },
-            Self::Fulfilled { session, transaction } => State::Fulfilled {
+            Self::Fulfilled { session, payment } => State::Fulfilled {
                 session: parsed!(SessionId, session),
-                transaction: parsed!(TransactionRef, transaction),
+                payment: payment.understood()?,
             },
             Self::Failed { session, reason } => {
                 State::Failed { session: id(session)?, reason: parsed!(Code, reason) }
@@ -276,6 +284,24 @@ impl StateV1<'_> {
                     came_from: came_from.understood()?,
                 }
             }
+        })
+    }
+}
+
+impl<'a> From<&'a Payment> for PaymentV1<'a> {
+    fn from(payment: &'a Payment) -> Self {
+        match payment {
+            Payment::Named(transaction) => Self::Named(transaction.as_str()),
+            Payment::Unnamed(terms) => Self::Unnamed(TermsV1::from(terms)),
+        }
+    }
+}
+
+impl PaymentV1<'_> {
+    fn understood(self) -> Option<Payment> {
+        Some(match self {
+            Self::Named(transaction) => Payment::Named(TransactionRef::parse(transaction).ok()?),
+            Self::Unnamed(terms) => Payment::Unnamed(terms.understood()?),
         })
     }
 }

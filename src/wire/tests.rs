@@ -9,9 +9,9 @@ use super::state::StateKey;
 use super::trailer::{Counts, Mark, Owner, Trailer};
 use super::{published, state};
 use crate::attempt::{
-    Amount, Attempt, AttemptId, Code, DeadLetter, EndpointName, Home, Mode, News, Origin, Policy,
-    Position, SessionId, Signal, SignalId, Source, SourceKind, State, Terms, Timeliness, Timestamp,
-    TransactionRef,
+    Amount, Attempt, AttemptId, Code, DeadLetter, EndpointName, Home, Mode, News, Origin, Payment,
+    Policy, Position, SessionId, Signal, SignalId, Source, SourceKind, State, Terms, Timeliness,
+    Timestamp, TransactionRef,
 };
 use crate::webhook::{SecretIndex, digest};
 use bytes::Bytes;
@@ -326,7 +326,14 @@ fn every_stored_state_comes_back() {
         State::Failed { session: session.clone(), reason: None },
         State::Expired { session: session.clone() },
         State::Cancelled { session: None },
-        State::Fulfilled { session: Some(session), transaction: TransactionRef::parse("t").ok() },
+        State::Fulfilled {
+            session: Some(session.clone()),
+            payment: Payment::Named(TransactionRef::parse("t").unwrap()),
+        },
+        State::Fulfilled {
+            session: Some(session),
+            payment: Payment::Unnamed(attempt.terms.clone()),
+        },
     ] {
         let attempt = Attempt { state, ..attempt.clone() };
         let mut bytes = vec![];

@@ -76,6 +76,14 @@ pub struct Terms {
 }
 
 impl Terms {
+    fn or(self, agreed: Self) -> Self {
+        Self {
+            cents: self.cents.or(agreed.cents),
+            currency: self.currency.or(agreed.currency),
+            flow: self.flow.or(agreed.flow),
+        }
+    }
+
     fn spelled_alike(self) -> Self {
         Self { currency: self.currency.map(|word| word / 2), ..self }
     }
@@ -99,8 +107,9 @@ enum When {
     NamesNoSession,
     NoSessionAtAll,
     HasSession,
+    /// Another transaction than the payment's; where that has none, other terms than it was for.
     OtherTransaction,
-    /// Another session or another transaction than the one under review.
+    /// Another session than the one under review names, another transaction, or other terms.
     OtherPayment,
     IsReading,
     KeepsOpen,
@@ -247,6 +256,8 @@ pub struct Model {
     completed: bool,
     /// The session that the completion under review named.
     paid: Option<usize>,
+    /// What the payment was for, as far as anyone has said.
+    bought: Terms,
     ruled: bool,
     terms: Terms,
     endpoint: Option<usize>,
@@ -274,6 +285,7 @@ impl Model {
             created: false,
             completed: false,
             paid: None,
+            bought: Terms::default(),
             ruled: false,
             terms: Terms::default(),
             endpoint: None,
@@ -335,12 +347,16 @@ impl Model {
             NamesNoSession => said.session.is_none(),
             NoSessionAtAll => said.session.or(self.session).is_none(),
             HasSession => self.session.is_some(),
-            OtherTransaction => differ(self.transaction, said.transaction),
+            OtherTransaction => {
+                let unnamed = self.transaction.is_none() && said.transaction.is_some();
+                differ(self.transaction, said.transaction)
+                    || unnamed && mismatch(self.bought, said.terms).is_some()
+            }
             IsReading => said.source == Source::Reading,
             KeepsOpen => settings.keeps_open,
             OtherPayment => {
                 differ(self.paid.or(self.session), said.session)
-                    || differ(self.transaction, said.transaction)
+                    || self.is(OtherTransaction, said, settings)
             }
             LateFulfills => settings.late_fulfills && !self.ruled,
             Doubtful => self.doubt(said).is_some(),
@@ -351,19 +367,15 @@ impl Model {
     }
 
     fn doubt(&self, said: &Said) -> Option<&'static str> {
-        let (ours, theirs) = (self.terms.spelled_alike(), said.terms.spelled_alike());
-        let flows_differ = ours.flow != Some(0) && theirs.flow != Some(0);
         let doubts = [
             ("foreign_session", differ(self.session, said.session)),
             ("no_session", self.session.or(said.session).is_none()),
             ("before_created", self.minted && !self.created),
             ("out_of_time", said.late),
             ("unreadable_terms", said.unreadable),
-            ("amount_mismatch", differ(ours.cents, theirs.cents)),
-            ("currency_mismatch", differ(ours.currency, theirs.currency)),
-            ("flow_mismatch", flows_differ && differ(ours.flow, theirs.flow)),
         ];
-        doubts.into_iter().find(|(_, doubtful)| *doubtful).map(|(cause, _)| cause)
+        let first = doubts.into_iter().find(|(_, doubtful)| *doubtful).map(|(cause, _)| cause);
+        first.or(mismatch(self.terms, said.terms))
     }
 
     /// Of a payment that is known, the first completion to name a transaction names its own.
@@ -410,6 +422,10 @@ impl Model {
             self.transaction = said.transaction;
             self.completed = true;
             self.paid = said.session;
+            self.bought = said.terms;
+        }
+        if then == Becomes(Fulfilled) {
+            self.bought = self.bought.or(self.terms);
         }
         if RULINGS.contains(&said.news) {
             self.ruled = true;
@@ -434,12 +450,21 @@ impl Model {
             self.terms = said.terms;
             self.endpoint = said.endpoint.or(self.endpoint);
         } else if !self.minted {
-            self.terms.cents = self.terms.cents.or(said.terms.cents);
-            self.terms.currency = self.terms.currency.or(said.terms.currency);
-            self.terms.flow = self.terms.flow.or(said.terms.flow);
+            self.terms = self.terms.or(said.terms);
         }
         self.endpoint = self.endpoint.or(said.endpoint);
     }
+}
+
+fn mismatch(ours: Terms, theirs: Terms) -> Option<&'static str> {
+    let (ours, theirs) = (ours.spelled_alike(), theirs.spelled_alike());
+    let of_any_flow = ours.flow == Some(0) || theirs.flow == Some(0);
+    let mismatches = [
+        ("amount_mismatch", differ(ours.cents, theirs.cents)),
+        ("currency_mismatch", differ(ours.currency, theirs.currency)),
+        ("flow_mismatch", !of_any_flow && differ(ours.flow, theirs.flow)),
+    ];
+    mismatches.into_iter().find(|(_, mismatched)| *mismatched).map(|(cause, _)| cause)
 }
 
 /// An absent fact never disagrees.

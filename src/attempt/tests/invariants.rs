@@ -154,7 +154,7 @@ fn stays(before: &Attempt, signal: &Signal, step: &Step) -> bool {
 fn without_transaction(state: &State) -> State {
     let mut state = state.clone();
     match &mut state {
-        State::Fulfilled { transaction, .. } => *transaction = None,
+        State::Fulfilled { payment, .. } => *payment = Payment::Unnamed(Terms::default()),
         State::Review { completion, .. } => completion.transaction = None,
         _has_none => {}
     }
@@ -163,7 +163,7 @@ fn without_transaction(state: &State) -> State {
 
 fn transaction(attempt: &Attempt) -> Option<&TransactionRef> {
     match &attempt.state {
-        State::Fulfilled { transaction, .. } => transaction.as_ref(),
+        State::Fulfilled { payment, .. } => payment.transaction(),
         State::Review { completion, .. } => completion.transaction.as_ref(),
         _has_none => None,
     }

@@ -56,7 +56,9 @@ fn wrong(how: &str, attempt: &Attempt, signal: &Signal, right: Transition) -> Tr
         },
         "fulfills" => match right {
             To(State::Fulfilled { .. }) => Noted,
-            _another => To(State::Fulfilled { session, transaction: None }),
+            _another => {
+                To(State::Fulfilled { session, payment: Payment::Unnamed(Terms::default()) })
+            }
         },
         other => panic!("no mutant knows how to be {other}"),
     }

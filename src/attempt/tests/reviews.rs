@@ -120,7 +120,7 @@ fn a_transaction_may_be_named_during_the_review() {
         careful(),
         "made created
          evt_1 completed amount=99.00 tx=none
-         evt_2 completed
+         evt_2 completed amount=99.00
          evt_3 completed tx=tx_2
          word fulfill
          evt_4 completed tx=tx_3",
@@ -136,6 +136,28 @@ fn a_transaction_may_be_named_during_the_review() {
 }
 
 #[test]
+fn what_was_fulfilled_against_our_terms_is_told_from_another_payment_by_its_own() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         evt_1 completed tx=none amount=99.00 flow=swap
+         evt_2 completed tx=tx_2
+         alice fulfill
+         evt_3 completed tx=tx_2
+         evt_4 completed tx=tx_1 amount=99.00 flow=swap",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      review ses_1 (amount_mismatch) | 2: pending_session > review | outcome | alarm review | claim ses_1
+            evt_2   second_payment review ses_1 (amount_mismatch) | 3: review > review | alarm second_payment
+            alice   applied      fulfilled ses_1 | 4: review > fulfilled | fulfill 99.00 EUR by operator | outcome
+            evt_3   second_payment fulfilled ses_1 | 5: fulfilled > fulfilled | alarm second_payment
+            evt_4   duplicate_fulfillment_blocked fulfilled ses_1 tx_1 | alarm duplicate_fulfillment_blocked
+        "#]],
+    );
+}
+
+#[test]
 fn a_completion_that_names_no_session_is_of_our_own() {
     story(
         minted(),
@@ -144,7 +166,7 @@ fn a_completion_that_names_no_session_is_of_our_own() {
          evt_1 session_created
          evt_2 completed session=none tx=none amount=99.00
          evt_3 completed session=ses_2 tx=tx_2
-         evt_4 completed",
+         evt_4 completed amount=99.00",
         expect![[r#"
             made    applied      pending_session | 1: nothing > pending_session
             evt_1   applied      requires_action ses_1 | 2: pending_session > requires_action | claim ses_1

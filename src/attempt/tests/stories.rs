@@ -106,6 +106,48 @@ fn a_transaction_may_be_named_after_the_fulfillment() {
 }
 
 #[test]
+fn other_terms_do_not_name_the_transaction_of_a_payment_but_another_payment() {
+    story(
+        minted(),
+        careful(),
+        "made created
+         evt_1 completed tx=none
+         evt_2 completed tx=tx_2 amount=1.00
+         evt_3 completed tx=none amount=1.00
+         evt_4 completed tx=tx_1
+         evt_5 completed tx=tx_2 amount=1.00",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      fulfilled ses_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
+            evt_2   second_payment fulfilled ses_1 | 3: fulfilled > fulfilled | alarm second_payment
+            evt_3   duplicate_fulfillment_blocked fulfilled ses_1 | alarm duplicate_fulfillment_blocked
+            evt_4   duplicate_fulfillment_blocked fulfilled ses_1 tx_1 | alarm duplicate_fulfillment_blocked
+            evt_5   second_payment fulfilled ses_1 tx_1 | 4: fulfilled > fulfilled | alarm second_payment
+        "#]],
+    );
+}
+
+#[test]
+fn a_payment_that_nobody_had_agreed_on_is_known_by_what_it_was_for() {
+    story(
+        minted(),
+        careful(),
+        "made created amount=none currency=none flow=none
+         evt_1 completed tx=none
+         evt_2 completed tx=tx_2 currency=USD
+         evt_3 completed tx=tx_2 flow=off_ramp
+         evt_4 completed tx=tx_1",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   applied      fulfilled ses_1 | 2: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
+            evt_2   second_payment fulfilled ses_1 | 3: fulfilled > fulfilled | alarm second_payment
+            evt_3   second_payment fulfilled ses_1 | 4: fulfilled > fulfilled | alarm second_payment
+            evt_4   duplicate_fulfillment_blocked fulfilled ses_1 tx_1 | alarm duplicate_fulfillment_blocked
+        "#]],
+    );
+}
+
+#[test]
 fn a_reading_may_name_the_transaction_and_is_then_kept() {
     story(
         minted(),

@@ -217,7 +217,7 @@ pub(super) fn stands(attempt: &Attempt) -> String {
         | State::Failed { reason: Some(reason), .. } => {
             write!(text, " ({})", reason.as_str()).unwrap();
         }
-        State::Fulfilled { transaction: Some(transaction), .. } => {
+        State::Fulfilled { payment: Payment::Named(transaction), .. } => {
             write!(text, " {transaction}").unwrap();
         }
         State::Review { cause, .. } => write!(text, " ({})", cause.word()).unwrap(),
