@@ -25,7 +25,7 @@ need_rust() {
     echo "tidegate: no Rust toolchain. Install Rust 1.95.0 with rustup (https://rustup.rs) and run this again." >&2
     exit 2
   fi
-  if ! cargo --version >/dev/null 2>&1; then
+  if ! cargo --version >/dev/null; then
     echo "tidegate: the toolchain of rust-toolchain.toml is missing and could not be fetched. Run: rustup toolchain install 1.95.0 -c clippy -c rustfmt" >&2
     exit 2
   fi

@@ -240,3 +240,28 @@ fn what_waited_goes_to_the_adopted_attempt_where_policy_has_changed_since() {
         "#]],
     );
 }
+
+/// A browser, an operator and our own shop speak of the attempt, whatever session they saw it with.
+#[test]
+fn what_our_own_side_says_of_the_attempt_is_not_of_a_session() {
+    story(
+        minted(),
+        careful(),
+        "evt_1 session_created
+         made created session=ses_2
+         back returned session=ses_2
+         gone left session=ses_2
+         stop cancel session=ses_2
+         evt_2 completed
+         word close session=ses_2",
+        expect![[r#"
+            evt_1   applied      requires_action ses_1 | 1: nothing > requires_action | claim ses_1
+            made    applied      requires_action ses_1
+            back    applied      processing ses_1 | 2: requires_action > processing
+            gone    nothing_new  processing ses_1
+            stop    applied      cancelled ses_1 | 3: processing > cancelled | outcome
+            evt_2   applied      review ses_1 (late_completion) | 4: cancelled > review | outcome | alarm late_completion | alarm review
+            word    applied      cancelled ses_1 | 5: review > cancelled | outcome
+        "#]],
+    );
+}

@@ -150,7 +150,8 @@ pub(super) fn signal(line: &str, attempt: &Attempt) -> Signal {
     Signal {
         id: SignalId::parse(id).unwrap(),
         facts: Facts {
-            session: if of_a_session { or("session", "ses_1").map(session) } else { None },
+            session: if of_a_session { or("session", "ses_1") } else { fact("session") }
+                .map(session),
             terms: match &news {
                 News::Completed { .. } => spoken,
                 _says_nothing_of_money => Terms::default(),
