@@ -79,9 +79,11 @@ enum StateV1<'a> {
 
 #[derive(Serialize, Deserialize)]
 enum PaymentV1<'a> {
+    /// Only read: what was unnamed used to be kept without its terms.
+    Unknown,
+    Named(&'a str),
     #[serde(borrow)]
     Unnamed(TermsV1<'a>),
-    Named(&'a str),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -300,6 +302,7 @@ impl<'a> From<&'a Payment> for PaymentV1<'a> {
 impl PaymentV1<'_> {
     fn understood(self) -> Option<Payment> {
         Some(match self {
+            Self::Unknown => Payment::Unnamed(Terms::default()),
             Self::Named(transaction) => Payment::Named(TransactionRef::parse(transaction).ok()?),
             Self::Unnamed(terms) => Payment::Unnamed(terms.understood()?),
         })

@@ -345,6 +345,25 @@ fn every_stored_state_comes_back() {
     assert!(matches!(completed().source, Source::Webhook { .. }));
 }
 
+/// Before a payment kept what it was for, nothing followed where no transaction was named.
+#[test]
+fn an_unnamed_payment_of_before_is_still_read() {
+    let (fulfilled, _) = fulfilled();
+    let stored = |payment| {
+        let state = State::Fulfilled { session: None, payment };
+        let mut bytes = vec![];
+        state::encode_attempt(&Attempt { state, ..fulfilled.clone() }, &mut bytes);
+        bytes
+    };
+    let named = stored(Payment::Named(TransactionRef::parse("tx_of_before").unwrap()));
+    let text = named.windows(12).position(|window| window == b"tx_of_before").unwrap();
+    // The tag of the variant and the length of the text stand before it.
+    let before = [&named[..text - 2], &[0], &named[text + 12..]].concat();
+    let read = state::decode_attempt(&before).unwrap().state;
+    let nothing_known = Payment::Unnamed(Terms::default());
+    assert_eq!(read, State::Fulfilled { session: None, payment: nothing_known });
+}
+
 #[test]
 fn a_key_says_what_stands_under_it() {
     let session = SessionId::parse("gs_1").unwrap();
