@@ -1,6 +1,7 @@
 //! Starting, ending, starting again.
 
 use crate::support::running::{Dev, PATIENCE, event, folder, now, request, tidegate};
+use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
@@ -95,7 +96,7 @@ fn an_end_under_load_loses_nothing_that_was_acknowledged() {
             });
         }
         std::thread::sleep(Duration::from_millis(500));
-        dev.signal("-TERM");
+        dev.signal(Signal::TERM);
     });
     let mut dev = dev;
     assert_eq!(dev.ended(), 0);
@@ -143,7 +144,7 @@ fn dev_reads_what_is_configured_again_when_asked() {
     let fresh = "whsec_test_fedcba9876543210fedcba9876543210";
     file("secret", fresh);
     file("key", "another-key-of-more-than-24-characters");
-    dev.signal("-HUP");
+    dev.signal(Signal::HUP);
     let began = Instant::now();
     while deliver(fresh) != 200 {
         assert!(began.elapsed() < PATIENCE, "the new secret is not taken");
@@ -214,7 +215,7 @@ fn secrets_are_read_again_when_asked() {
     let fresh = "whsec_test_fedcba9876543210fedcba9876543210";
     std::fs::write(folder.path().join("secret"), fresh).unwrap();
     std::fs::write(folder.path().join("key"), "another-key-of-more-than-24-characters").unwrap();
-    dev.signal("-HUP");
+    dev.signal(Signal::HUP);
     let old = dev.info.clone();
     dev.info["webhook_secret"] = fresh.into();
     dev.info["api_key"] = "another-key-of-more-than-24-characters".into();

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub, reason = "shared by files that are crates of their own")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -159,14 +160,14 @@ impl Dev {
         tidegate().args(arguments).arg("--data").arg(&self.folder).output().unwrap()
     }
 
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Asks it to end and says with what code it did.
     pub fn end(mut self) -> i32 {
-        self.signal("-TERM");
+        self.signal(Signal::TERM);
         self.ended()
     }
 
