@@ -46,3 +46,4 @@ journal::every_promise!(embedded_on_a_lossy_disk, journal::OnLossyDisk(LossyDisk
 
 view::every_promise!(in_memory, view::InMemory(MemoryView::default()));
 view::every_promise!(fjall, view::OnFjall::default());
+view::every_promise!(view_on_redis, view::OnRedis::default());

@@ -102,10 +102,9 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let owner = self.lane.rules().owner(now);
             let takeover =
                 self.journal.take_over(partition, &owner).await.map_err(TakeoverError::Journal)?;
-            let states = catch_up(&self.journal, &self.view, partition).await?;
             let position =
                 ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
-            self.view.apply(Apply { partition, position, states: vec![] }).await?;
+            let states = catch_up(&self.journal, &self.view, partition, position).await?;
             tracing::info!(
                 partition,
                 epoch = takeover.epoch,
@@ -144,7 +143,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 }
                 // What the view has said meanwhile makes room; nobody else would tell the lane.
                 if let Ok(answer) = applied_from.try_recv() {
-                    self.applied(answer)?;
+                    self.applied(answer).await?;
                 }
             }
             self.show();
@@ -153,7 +152,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
             tokio::select! {
                 biased;
-                Some(answer) = applied_from.recv() => self.applied(answer)?,
+                Some(answer) = applied_from.recv() => self.applied(answer).await?,
                 fetched = self.intake.fetch(self.lane.batch_signals()), if self.lane.wants_more() => {
                     if fetched.is_empty() {
                         self.lane.told(Told::JournalClosed, self.clock.now());
@@ -172,9 +171,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
-    fn applied(&mut self, answer: Result<(), ViewError>) -> Result<(), DriverError> {
+    async fn applied(&mut self, answer: Result<(), ViewError>) -> Result<(), DriverError> {
         let now = self.clock.now();
         match answer {
+            Err(ViewError::Regressed { partition, has, .. }) => {
+                let has = ViewPosition { changelog: has, ..ViewPosition::default() };
+                if let Some(position) = self.lane.view_lacks(partition, has) {
+                    self.repair(partition, position).await?;
+                }
+                self.lane.told(Told::NotApplied, now);
+            }
             // A store that gave up does not heal in this process, a start replays the view; and
             // where somebody newer has written, this lane has nothing more to say.
             Err(lost @ (ViewError::Broken(_) | ViewError::Fenced { .. })) => {
@@ -322,15 +328,19 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         let Some(position) = self.lane.view_lacks(partition, looked.position) else {
             return Ok(looked.values);
         };
-        self.metrics.view_repairs.inc();
-        tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
-        catch_up(&self.journal, &self.view, partition).await?;
-        self.view.apply(Apply { partition, position, states: vec![] }).await?;
+        self.repair(partition, position).await?;
         let again = self.view.look_up(partition, keys).await?;
         match self.lane.view_lacks(partition, again.position) {
             None => Ok(again.values),
             Some(_) => Err(ViewError::Unavailable("it forgets what it is given".to_owned()).into()),
         }
+    }
+
+    async fn repair(&self, partition: u32, to: ViewPosition) -> Result<(), DriverError> {
+        self.metrics.view_repairs.inc();
+        tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
+        catch_up(&self.journal, &self.view, partition, to).await?;
+        Ok(())
     }
 
     fn show(&self) {

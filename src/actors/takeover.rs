@@ -31,33 +31,37 @@ struct Chunk {
     position: ViewPosition,
 }
 
-/// Replays into the view what the journal has and the view has not. Says how many states.
+/// Replays into the view what the journal has and the view has not, and leaves it at `to` at least.
+/// Says how many states.
 pub async fn catch_up<J: Journal, V: View>(
     journal: &J,
     view: &V,
     partition: u32,
+    to: ViewPosition,
 ) -> Result<u64, TakeoverError> {
     let from = view.position(partition).await?.changelog;
     let end = journal.changelog_end();
     if from > end {
         return Err(TakeoverError::ViewAhead { partition, has: from, end });
     }
-    let (to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
+    let (chunk_to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
     let reading = {
         let journal = journal.clone();
-        tokio::task::spawn_blocking(move || read(&journal, partition, from, &to))
+        tokio::task::spawn_blocking(move || read(&journal, partition, from, &chunk_to))
     };
-    let mut states = 0;
-    while let Some(chunk) = chunks.recv().await {
-        states += chunk.states.len() as u64;
-        let Chunk { states, position, .. } = chunk;
-        view.apply(Apply { partition, position, states: states.into_iter().collect() }).await?;
+    let (mut replayed, mut after) = (0, from);
+    while let Some(Chunk { states, position, .. }) = chunks.recv().await {
+        replayed += states.len() as u64;
+        let states = states.into_iter().collect();
+        view.apply(Apply { partition, after, position, states }).await?;
+        after = position.changelog;
     }
     match reading.await {
         Ok(read) => read?,
         Err(_panicked) => return Err(JournalError::Closed.into()),
     }
-    Ok(states)
+    view.apply(Apply { partition, after, position: to, states: vec![] }).await?;
+    Ok(replayed)
 }
 
 fn read<J: Journal>(

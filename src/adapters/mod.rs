@@ -1,3 +1,4 @@
 //! The engines behind the ports. Each folder knows the ports and the wire, and nothing above.
 
 pub mod embedded;
+pub mod redis;

@@ -372,7 +372,8 @@ impl Lane {
             .into_iter()
             .filter_map(|(partition, states)| {
                 let position = self.committed_to(partition)?;
-                Some(Apply { partition, position, states })
+                let after = self.shown.get(&partition).map_or(0, |shown| shown.changelog);
+                Some(Apply { partition, after, position, states })
             })
             .collect();
         self.applying = Some(applies.iter().map(|a| (a.partition, a.position)).collect());

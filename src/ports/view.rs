@@ -15,6 +15,9 @@ pub struct ViewPosition {
 #[derive(Clone, Debug)]
 pub struct Apply {
     pub partition: u32,
+    /// How much of the changelog the view must have for these to be what comes next. A view that
+    /// has less has lost something, and would hide the gap behind a newer position.
+    pub after: u64,
     /// What the view has once these are in.
     pub position: ViewPosition,
     pub states: Vec<(Bytes, Bytes)>,
@@ -31,6 +34,9 @@ pub struct Looked {
 pub enum ViewError {
     #[error("the view holds epoch {has} of partition {partition}, newer than {ours}")]
     Fenced { partition: u32, has: u64, ours: u64 },
+    /// It must be shown again what it has lost.
+    #[error("the view has partition {partition} up to {has}, and had acknowledged {had}")]
+    Regressed { partition: u32, has: u64, had: u64 },
     /// The same may succeed later.
     #[error("the view cannot be used: {0}")]
     Unavailable(String),
@@ -43,7 +49,9 @@ pub enum ViewError {
 ///
 /// - what `apply` was told is found by every later `look_up`, with a position at or after it;
 /// - states and position of one `apply` become visible together;
-/// - an `apply` of an older epoch, or of an older position, changes nothing.
+/// - an `apply` of an older epoch, or of an older position, changes nothing;
+/// - an `apply` after more than the view has is refused, and changes nothing;
+/// - a `scan` meets every state once, in an order of the view's own that never changes.
 pub trait View: Clone + Send + Sync + 'static {
     fn position(
         &self,
@@ -58,7 +66,7 @@ pub trait View: Clone + Send + Sync + 'static {
 
     fn apply(&self, apply: Apply) -> impl Future<Output = Result<(), ViewError>> + Send;
 
-    /// Up to `limit` states of a partition whose keys come after `after`, in key order.
+    /// Up to `limit` states of a partition whose keys come after `after`; none only at the end.
     fn scan(
         &self,
         partition: u32,

@@ -14,6 +14,7 @@ enum Fault {
     TakesOldEpochs,
     RefusesOldEpochsTooLate,
     TakesOldPositions,
+    HidesGaps,
     MixesPartitions,
     ScansBackwards,
     ScansWithoutBound,
@@ -31,7 +32,7 @@ struct BrokenPlace(Fault);
 impl Place for BrokenPlace {
     type View = Broken;
 
-    fn make(&self) -> Broken {
+    async fn make(&self) -> Broken {
         Broken { inner: MemoryView::default(), fault: self.0 }
     }
 }
@@ -77,6 +78,7 @@ impl View for Broken {
             Fault::TakesOldPositions => {
                 apply.position.changelog = has.changelog.max(apply.position.changelog);
             }
+            Fault::HidesGaps => apply.after = 0,
             Fault::RefusesOldEpochsTooLate
             | Fault::MixesPartitions
             | Fault::ScansBackwards
@@ -129,8 +131,9 @@ caught! {
     a_view_that_refuses_too_late:
         RefusesOldEpochsTooLate breaks an_older_epoch_is_refused_and_changes_nothing;
     a_view_that_goes_back: TakesOldPositions breaks an_older_position_changes_nothing;
+    a_view_that_hides_gaps: HidesGaps breaks an_apply_over_a_gap_is_refused_and_changes_nothing;
     a_view_that_mixes_partitions: MixesPartitions breaks partitions_are_apart;
-    a_view_that_scans_backwards: ScansBackwards breaks a_scan_is_in_order_and_bounded;
-    a_view_that_scans_without_bound: ScansWithoutBound breaks a_scan_is_in_order_and_bounded;
-    a_view_that_scans_in_circles: ScansFromTheCursorOn breaks a_scan_is_in_order_and_bounded;
+    a_view_that_scans_backwards: ScansBackwards breaks a_scan_is_bounded_and_meets_every_state_once;
+    a_view_that_scans_without_bound: ScansWithoutBound breaks a_scan_is_bounded_and_meets_every_state_once;
+    a_view_that_scans_in_circles: ScansFromTheCursorOn breaks a_scan_is_bounded_and_meets_every_state_once;
 }

@@ -1,19 +1,21 @@
 //! The promises of a view.
 
 use crate::support::memory_view::MemoryView;
+use crate::support::services::redis::Redis;
 use crate::{Kept, told};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use tidegate::adapters::embedded::FjallView;
+use tidegate::adapters::redis::{RedisOptions, RedisView};
 use tidegate::ports::{Apply, View, ViewError, ViewPosition};
 
 /// Where an empty view is made.
 pub trait Place {
     type View: View;
 
-    fn make(&self) -> Self::View;
+    async fn make(&self) -> Self::View;
 }
 
 /// Makes a test of every promise for one adapter.
@@ -27,8 +29,9 @@ macro_rules! every_promise {
                 states_and_position_become_visible_together
                 an_older_epoch_is_refused_and_changes_nothing
                 an_older_position_changes_nothing
+                an_apply_over_a_gap_is_refused_and_changes_nothing
                 partitions_are_apart
-                a_scan_is_in_order_and_bounded
+                a_scan_is_bounded_and_meets_every_state_once
             );
         }
     };
@@ -47,7 +50,7 @@ pub struct InMemory(pub MemoryView);
 impl Place for InMemory {
     type View = MemoryView;
 
-    fn make(&self) -> MemoryView {
+    async fn make(&self) -> MemoryView {
         self.0.clone()
     }
 }
@@ -63,8 +66,25 @@ impl Default for OnFjall {
 impl Place for OnFjall {
     type View = FjallView;
 
-    fn make(&self) -> FjallView {
+    async fn make(&self) -> FjallView {
         FjallView::open(&self.0.path().join("view")).unwrap()
+    }
+}
+
+pub struct OnRedis(Redis);
+
+impl Default for OnRedis {
+    fn default() -> Self {
+        Self(Redis::start())
+    }
+}
+
+impl Place for OnRedis {
+    type View = RedisView;
+
+    async fn make(&self) -> RedisView {
+        let options = RedisOptions { url: self.0.url().into(), prefix: "contract".to_owned() };
+        RedisView::open(&options).await.unwrap()
     }
 }
 
@@ -74,7 +94,7 @@ fn key(text: &str) -> Bytes {
 
 fn apply(partition: u32, epoch: u64, changelog: u64, states: &[(&str, &str)]) -> Apply {
     let states = states.iter().map(|(name, state)| (key(name), key(state))).collect();
-    Apply { partition, position: ViewPosition { epoch, changelog }, states }
+    Apply { partition, after: 0, position: ViewPosition { epoch, changelog }, states }
 }
 
 async fn found<V: View>(view: &V, partition: u32, name: &str) -> Result<Option<Bytes>, String> {
@@ -83,7 +103,7 @@ async fn found<V: View>(view: &V, partition: u32, name: &str) -> Result<Option<B
 }
 
 pub async fn what_was_applied_is_found<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+    let view = place.make().await;
     let empty = view.position(0).await.map_err(told)?;
     crate::keep!(empty == ViewPosition::default(), "an empty view has {empty:?}");
     let position = ViewPosition { epoch: 1, changelog: 10 };
@@ -99,7 +119,7 @@ pub async fn what_was_applied_is_found<P: Place>(place: &P) -> Kept {
 }
 
 pub async fn the_newest_state_is_found<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+    let view = place.make().await;
     for round in 1..50_u64 {
         let text = round.to_string();
         view.apply(apply(0, 1, round, &[("a", &text)])).await.map_err(told)?;
@@ -112,7 +132,7 @@ pub async fn the_newest_state_is_found<P: Place>(place: &P) -> Kept {
 /// However a look-up falls between two applies: what it shows is never older than its position.
 pub async fn states_and_position_become_visible_together<P: Place>(place: &P) -> Kept {
     const NAMES: [&str; 4] = ["a", "b", "c", "d"];
-    let view = place.make();
+    let view = place.make().await;
     let over = Arc::new(AtomicBool::new(false));
     let looker = {
         let (view, over) = (view.clone(), Arc::clone(&over));
@@ -150,7 +170,7 @@ pub async fn states_and_position_become_visible_together<P: Place>(place: &P) ->
 }
 
 pub async fn an_older_epoch_is_refused_and_changes_nothing<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+    let view = place.make().await;
     view.apply(apply(0, 5, 10, &[("a", "new")])).await.map_err(told)?;
     let refused = view.apply(apply(0, 4, 20, &[("a", "old"), ("b", "old")])).await;
     crate::keep!(
@@ -165,7 +185,7 @@ pub async fn an_older_epoch_is_refused_and_changes_nothing<P: Place>(place: &P) 
 }
 
 pub async fn an_older_position_changes_nothing<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+    let view = place.make().await;
     view.apply(apply(0, 1, 20, &[("a", "new")])).await.map_err(told)?;
     view.apply(apply(0, 1, 10, &[("a", "old")])).await.map_err(told)?;
     let has = found(&view, 0, "a").await?;
@@ -175,8 +195,25 @@ pub async fn an_older_position_changes_nothing<P: Place>(place: &P) -> Kept {
     Ok(())
 }
 
+pub async fn an_apply_over_a_gap_is_refused_and_changes_nothing<P: Place>(place: &P) -> Kept {
+    let view = place.make().await;
+    view.apply(apply(0, 1, 10, &[("a", "1")])).await.map_err(told)?;
+    let refused = view.apply(Apply { after: 15, ..apply(0, 1, 20, &[("a", "2")]) }).await;
+    crate::keep!(
+        matches!(refused, Err(ViewError::Regressed { partition: 0, has: 10, had: 15 })),
+        "an apply after what the view never had came to {refused:?}"
+    );
+    let (has, position) = (found(&view, 0, "a").await?, view.position(0).await.map_err(told)?);
+    crate::keep!(has == Some(key("1")), "now a is {has:?}");
+    crate::keep!(position.changelog == 10, "now at {position:?}");
+    view.apply(Apply { after: 10, ..apply(0, 1, 20, &[("a", "2")]) }).await.map_err(told)?;
+    let has = found(&view, 0, "a").await?;
+    crate::keep!(has == Some(key("2")), "what comes next left {has:?}");
+    Ok(())
+}
+
 pub async fn partitions_are_apart<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+    let view = place.make().await;
     view.apply(apply(0, 1, 10, &[("a", "zero")])).await.map_err(told)?;
     view.apply(apply(256, 9, 90, &[("a", "other")])).await.map_err(told)?;
     let (zero, one) = (found(&view, 0, "a").await?, found(&view, 1, "a").await?);
@@ -188,25 +225,31 @@ pub async fn partitions_are_apart<P: Place>(place: &P) -> Kept {
     Ok(())
 }
 
-pub async fn a_scan_is_in_order_and_bounded<P: Place>(place: &P) -> Kept {
-    let view = place.make();
+pub async fn a_scan_is_bounded_and_meets_every_state_once<P: Place>(place: &P) -> Kept {
+    let view = place.make().await;
     let names = ["s/b", "a/1", "s/a", "a/10", "a/2", "p/x/0"];
     let states = names.map(|name| (name, name));
     view.apply(apply(0, 1, 1, &states)).await.map_err(told)?;
     let mut sorted = names.to_vec();
     sorted.sort_unstable();
-    let mut walked: Vec<Bytes> = vec![];
-    loop {
-        let after = walked.last().cloned().unwrap_or_default();
-        let page = view.scan(0, after, 2).await.map_err(told)?;
-        crate::keep!(page.len() <= 2, "a page of 2 had {}", page.len());
-        if page.is_empty() {
-            break;
+    let mut before: Option<Vec<Bytes>> = None;
+    for pages_of in [1, 2, 9] {
+        let mut walked: Vec<Bytes> = vec![];
+        loop {
+            let after = walked.last().cloned().unwrap_or_default();
+            let page = view.scan(0, after, pages_of).await.map_err(told)?;
+            crate::keep!(page.len() <= pages_of, "a page of {pages_of} had {}", page.len());
+            if page.is_empty() {
+                break;
+            }
+            crate::keep!(page.iter().all(|(name, state)| name == state), "mixed up: {page:?}");
+            walked.extend(page.into_iter().map(|(name, _)| name));
+            crate::keep!(walked.len() <= names.len(), "a page began before its cursor: {walked:?}");
         }
-        crate::keep!(page.iter().all(|(name, state)| name == state), "mixed up: {page:?}");
-        walked.extend(page.into_iter().map(|(name, _)| name));
-        crate::keep!(walked.len() <= names.len(), "a page began before its cursor: {walked:?}");
+        crate::keep!(before.is_none_or(|before| before == walked), "another order: {walked:?}");
+        before = Some(walked.clone());
+        walked.sort_unstable();
+        crate::keep!(walked == sorted, "walked {walked:?}");
     }
-    crate::keep!(walked == sorted, "walked {walked:?}");
     Ok(())
 }

@@ -81,7 +81,7 @@ async fn a_lane_that_somebody_newer_has_followed_ends() {
     let view = MemoryView::default();
     let mut world = World::start(folder.path(), &view, &Plan::new(1)).await;
     let newer = ViewPosition { epoch: 1_000, changelog: u64::MAX };
-    view.apply(Apply { partition: 0, position: newer, states: vec![] }).await.unwrap();
+    view.apply(Apply { partition: 0, after: 0, position: newer, states: vec![] }).await.unwrap();
     world.tell(Event::new("evt_1", COMPLETED, "gs_1").taken()).await;
     let broken = tokio::time::timeout(PATIENCE, world.engine.broken()).await.unwrap();
     assert!(broken.to_string().contains("newer than"), "{broken}");

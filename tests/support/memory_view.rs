@@ -38,17 +38,21 @@ impl View for MemoryView {
     }
 
     async fn apply(&self, apply: Apply) -> Result<(), ViewError> {
-        let Apply { partition, position, states } = apply;
+        let Apply { partition, after, position, states } = apply;
         let mut all = self.lock();
         let shown = all.entry(partition).or_default();
         let has = shown.position;
         if has.epoch > position.epoch {
             return Err(ViewError::Fenced { partition, has: has.epoch, ours: position.epoch });
         }
-        if has.changelog <= position.changelog {
-            shown.position = position;
-            shown.states.extend(states);
+        if has.changelog > position.changelog {
+            return Ok(());
         }
+        if has.changelog < after {
+            return Err(ViewError::Regressed { partition, has: has.changelog, had: after });
+        }
+        shown.position = position;
+        shown.states.extend(states);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub mod memory_view;
 pub mod moody_view;
 pub mod running;
 pub mod says;
+pub mod services;
 pub mod world;
 
 /// A small generator with a seed, so that what failed can be run again.

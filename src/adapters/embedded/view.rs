@@ -131,6 +131,10 @@ impl Tables {
         if has.changelog > apply.position.changelog {
             return Ok(());
         }
+        if has.changelog < apply.after {
+            let (has, had) = (has.changelog, apply.after);
+            return Err(ViewError::Regressed { partition, has, had });
+        }
         let mut batch = self.database.batch();
         for (key, state) in &apply.states {
             batch.insert(&self.states, stored_key(partition, key), state.as_ref());

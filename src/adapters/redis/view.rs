@@ -1,0 +1,304 @@
+//! The View port over Redis: three scripts, and a guard on everything that they do.
+
+use super::connection::{RedisError, RedisOptions, connect};
+use super::names::{Bucket, Names};
+use crate::ports::{Apply, Looked, View, ViewError, ViewPosition};
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use redis::aio::ConnectionManager;
+use redis::{Script, ScriptInvocation};
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+
+/// States written by one script. A script holds up everyone else on the server: this many take it
+/// well under a millisecond, and more gain nothing.
+const PIECE_STATES: usize = 128;
+
+/// Bytes written by one script.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Scripts of one apply that are under way at a time.
+const PIECES_IN_FLIGHT: usize = 8;
+
+/// A connection of its own thread: whoever asks may be on any runtime, and none of them, busy or
+/// gone, holds up the others.
+#[derive(Clone)]
+pub struct RedisView {
+    server: Arc<Server>,
+    thread: Arc<Thread>,
+}
+
+struct Server {
+    connection: ConnectionManager,
+    names: Names,
+    scripts: Scripts,
+}
+
+struct Scripts {
+    position: Script,
+    apply: Script,
+    look_up: Script,
+}
+
+/// The keys of one script: the partition's meta, then each bucket once.
+struct Keys<'a> {
+    names: &'a Names,
+    partition: u32,
+    indexes: HashMap<Bucket, usize>,
+    names_in_order: Vec<String>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(names: &'a Names, partition: u32) -> Self {
+        let names_in_order = vec![names.meta(partition)];
+        Self { names, partition, indexes: HashMap::new(), names_in_order }
+    }
+
+    /// The place of a field's bucket, as Lua counts.
+    fn index(&mut self, field: &[u8]) -> usize {
+        let bucket = Bucket::of(field);
+        *self.indexes.entry(bucket).or_insert_with(|| {
+            self.names_in_order.push(self.names.bucket(self.partition, bucket));
+            self.names_in_order.len()
+        })
+    }
+}
+
+impl RedisView {
+    pub async fn open(options: &RedisOptions) -> Result<Self, RedisError> {
+        let thread = Thread::start().map_err(|error| RedisError::Unreachable(error.to_string()))?;
+        let options = options.clone();
+        let opening = async move {
+            Ok(Arc::new(Server {
+                connection: connect(&options).await?,
+                names: Names::new(&options.prefix),
+                scripts: Scripts {
+                    position: Script::new(include_str!("position.lua")),
+                    apply: Script::new(include_str!("apply.lua")),
+                    look_up: Script::new(include_str!("look_up.lua")),
+                },
+            }))
+        };
+        let gone = || RedisError::Unreachable("its thread has ended".to_owned());
+        let server = thread.run(opening).await.ok_or_else(gone)??;
+        Ok(Self { server, thread: Arc::new(thread) })
+    }
+
+    async fn ask<T, F>(&self, asking: F) -> Result<T, ViewError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ViewError>> + Send + 'static,
+    {
+        let gone = || ViewError::Broken("its thread has ended".to_owned());
+        self.thread.run(asking).await.ok_or_else(gone)?
+    }
+}
+
+/// The thread that talks to the server.
+struct Thread(Option<Runtime>);
+
+impl Thread {
+    fn start() -> std::io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("view")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Runs it there. `None` where it panicked or the thread is gone.
+    async fn run<T: Send + 'static>(
+        &self,
+        what: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.0.as_ref()?.spawn(what).await.ok()
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Server {
+    async fn apply_piece(
+        &self,
+        apply: &Apply,
+        states: &[(Bytes, Bytes)],
+        piece: Piece,
+    ) -> Result<(), ViewError> {
+        let Apply { partition, after, position, .. } = apply;
+        let mut keys = Keys::new(&self.names, *partition);
+        let mut script = self.scripts.apply.prepare_invoke();
+        script.arg(after).arg(position.epoch).arg(position.changelog);
+        script.arg(u8::from(piece == Piece::Last));
+        for (field, state) in states {
+            script.arg(keys.index(field)).arg(field.as_ref()).arg(state.as_ref());
+        }
+        script.key(keys.names_in_order);
+        let answer: Vec<String> = self.run(&script).await?;
+        let number = || answer.get(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+        match answer.first().map(String::as_str) {
+            Some("ok" | "old") => Ok(()),
+            Some("fenced") => Err(ViewError::Fenced {
+                partition: *partition,
+                has: number(),
+                ours: position.epoch,
+            }),
+            Some("lost") => {
+                Err(ViewError::Regressed { partition: *partition, has: number(), had: *after })
+            }
+            Some(_) | None => Err(ViewError::Unavailable("it gave no answer".to_owned())),
+        }
+    }
+
+    async fn position(&self, partition: u32) -> Result<ViewPosition, ViewError> {
+        let mut script = self.scripts.position.prepare_invoke();
+        script.key(self.names.meta(partition));
+        for bucket in Bucket::all() {
+            script.key(self.names.bucket(partition, bucket));
+        }
+        let (epoch, changelog) = self.run(&script).await?;
+        Ok(ViewPosition { epoch, changelog })
+    }
+
+    async fn look_up(&self, partition: u32, fields: &[Bytes]) -> Result<Looked, ViewError> {
+        let mut keys = Keys::new(&self.names, partition);
+        let mut script = self.scripts.look_up.prepare_invoke();
+        for field in fields {
+            script.arg(keys.index(field)).arg(field.as_ref());
+        }
+        script.key(keys.names_in_order);
+        let answer: Vec<Option<Vec<u8>>> = self.run(&script).await?;
+        let number = |at: usize| {
+            let text = std::str::from_utf8(answer.get(at)?.as_deref()?).ok()?;
+            text.parse::<u64>().ok()
+        };
+        let (Some(epoch), Some(changelog)) = (number(0), number(1)) else {
+            return Err(ViewError::Unavailable("it gave no answer".to_owned()));
+        };
+        let position = ViewPosition { epoch, changelog };
+        let values: Vec<_> = answer.into_iter().skip(2).map(|v| v.map(Bytes::from)).collect();
+        if values.len() != fields.len() {
+            return Err(ViewError::Unavailable("it answered half of a look-up".to_owned()));
+        }
+        Ok(Looked { position, values })
+    }
+
+    async fn apply(&self, apply: &Apply) -> Result<(), ViewError> {
+        if apply.after == 0 {
+            // It may never have been used, or hold what nobody counts any more.
+            self.position(apply.partition).await?;
+        }
+        let mut pieces = cut(&apply.states);
+        let last = pieces.pop().unwrap_or_default();
+        for some in pieces.chunks(PIECES_IN_FLIGHT) {
+            let under_way = some.iter().map(|piece| self.apply_piece(apply, piece, Piece::Before));
+            try_join_all(under_way).await?;
+        }
+        self.apply_piece(apply, last, Piece::Last).await
+    }
+
+    async fn scan(
+        &self,
+        partition: u32,
+        after: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, ViewError> {
+        let mut at = Some(if after.is_empty() { Bucket::FIRST } else { Bucket::of(&after) });
+        let mut after = Some(after);
+        let mut found: Vec<(Bytes, Bytes)> = vec![];
+        while let Some(bucket) = at.filter(|_| found.len() < limit) {
+            let key = self.names.bucket(partition, bucket);
+            let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
+                .arg(key)
+                .query_async(&mut self.connection.clone())
+                .await
+                .map_err(unavailable)?;
+            let from = after.take().unwrap_or_default();
+            let mut rest: Vec<(Bytes, Bytes)> = fields
+                .into_iter()
+                .filter(|(field, _)| field.as_slice() > from.as_ref())
+                .map(|(field, stands)| (Bytes::from(field), Bytes::from(stands)))
+                .map(|(field, stands)| (field, stands.slice(STAMP_BYTES.min(stands.len())..)))
+                .collect();
+            rest.sort_unstable();
+            found.extend(rest);
+            at = bucket.next();
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    async fn run<T: redis::FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, ViewError> {
+        script.invoke_async(&mut self.connection.clone()).await.map_err(unavailable)
+    }
+}
+
+/// Whether a piece of an apply moves the position: only the last may, when all others are in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Before,
+    Last,
+}
+
+impl View for RedisView {
+    async fn position(&self, partition: u32) -> Result<ViewPosition, ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.position(partition).await }).await
+    }
+
+    async fn look_up(&self, partition: u32, fields: Vec<Bytes>) -> Result<Looked, ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.look_up(partition, &fields).await }).await
+    }
+
+    async fn apply(&self, apply: Apply) -> Result<(), ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.apply(&apply).await }).await
+    }
+
+    async fn scan(
+        &self,
+        partition: u32,
+        after: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.scan(partition, after, limit).await }).await
+    }
+}
+
+/// Before each state stands the changelog position that it was shown with.
+const STAMP_BYTES: usize = 8;
+
+/// Cuts what is to be applied into pieces that one script may take. Each has something in it.
+fn cut(states: &[(Bytes, Bytes)]) -> Vec<&[(Bytes, Bytes)]> {
+    let mut pieces = vec![];
+    let mut rest = states;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |(field, state): &&(Bytes, Bytes)| {
+            bytes += field.len() + state.len();
+            bytes <= PIECE_BYTES
+        };
+        let count = rest.iter().take(PIECE_STATES).take_while(fits).count().max(1);
+        let (piece, others) = rest.split_at(count);
+        pieces.push(piece);
+        rest = others;
+    }
+    pieces
+}
+
+/// The server's words name keys at most, and those are ids.
+fn unavailable(error: redis::RedisError) -> ViewError {
+    ViewError::Unavailable(format!("Redis: {error}"))
+}

@@ -1,0 +1,156 @@
+//! The view on a real Redis that loses things: nothing that is gone is taken for nothing that was.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+mod on_redis {
+    use super::support::services::redis::Redis;
+    use bytes::Bytes;
+    use std::time::{Duration, Instant};
+    use tidegate::adapters::redis::{RedisError, RedisOptions, RedisView};
+    use tidegate::ports::{Apply, View, ViewError, ViewPosition};
+
+    const PARTITION: u32 = 3;
+
+    async fn view(server: &Redis) -> RedisView {
+        let options = RedisOptions { url: server.url().into(), prefix: "t".to_owned() };
+        RedisView::open(&options).await.unwrap()
+    }
+
+    fn text(text: &str) -> Bytes {
+        Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    /// An apply of the states `name0..name<count>`, each as `value`.
+    fn apply(after: u64, changelog: u64, count: usize, value: &str) -> Apply {
+        let states = (0..count).map(|n| (text(&format!("name{n}")), text(value))).collect();
+        let position = ViewPosition { epoch: 1, changelog };
+        Apply { partition: PARTITION, after, position, states }
+    }
+
+    async fn has(view: &RedisView, name: &str) -> (u64, Option<Bytes>) {
+        let looked = view.look_up(PARTITION, vec![text(name)]).await.unwrap();
+        (looked.position.changelog, looked.values.into_iter().next().unwrap())
+    }
+
+    /// The keys of hashes that hold states.
+    fn buckets(server: &Redis) -> Vec<String> {
+        let keys = server.says("KEYS *");
+        let names = keys.lines().filter(|line| line.starts_with('{') && !line.ends_with("meta"));
+        names.map(str::to_owned).collect()
+    }
+
+    #[actix::test]
+    async fn an_apply_of_many_states_is_whole() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 5_000, "first")).await.unwrap();
+        view.apply(apply(10, 20, 2_500, "second")).await.unwrap();
+        assert_eq!(has(&view, "name2499").await, (20, Some(text("second"))));
+        assert_eq!(has(&view, "name4999").await, (20, Some(text("first"))));
+        assert_eq!(has(&view, "name5000").await, (20, None));
+    }
+
+    #[actix::test]
+    async fn a_single_lost_state_is_noticed_and_can_be_shown_again() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        let lost = buckets(&server).into_iter().find_map(|bucket| {
+            let fields = server.says(&format!("HKEYS {bucket}"));
+            let name = fields.lines().find(|line| line.starts_with("name"))?.to_owned();
+            Some((bucket, name))
+        });
+        let (bucket, name) = lost.unwrap();
+        server.says(&format!("HDEL {bucket} {name}"));
+        assert_eq!(has(&view, &name).await, (0, None), "it answers from its beginning");
+        assert_eq!(view.position(PARTITION).await.unwrap().changelog, 0);
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        for n in 0..300 {
+            let found = has(&view, &format!("name{n}")).await;
+            assert_eq!(found, (10, Some(text("first"))), "name{n}");
+        }
+    }
+
+    #[actix::test]
+    async fn a_view_that_was_emptied_answers_from_its_beginning_and_takes_no_later_apply() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        server.says("FLUSHALL");
+        assert_eq!(has(&view, "name7").await, (0, None));
+        let refused = view.apply(apply(10, 20, 1, "second")).await;
+        let lost = matches!(refused, Err(ViewError::Regressed { has: 0, had: 10, .. }));
+        assert!(lost, "it came to {refused:?}");
+    }
+
+    /// What the buckets hold then is counted by nobody; counting on would call it lost for ever.
+    #[actix::test]
+    async fn a_view_that_lost_only_its_position_begins_anew() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        server.says(&format!("DEL {{t:{PARTITION}}}:meta"));
+        let refused = view.apply(apply(10, 20, 1, "second")).await;
+        assert!(matches!(refused, Err(ViewError::Regressed { .. })), "it came to {refused:?}");
+        view.apply(apply(0, 20, 10, "again")).await.unwrap();
+        assert_eq!(has(&view, "name9").await, (20, Some(text("again"))));
+        assert_eq!(has(&view, "name10").await, (20, None), "nothing of before is left");
+    }
+
+    #[actix::test]
+    async fn a_late_copy_of_an_apply_changes_nothing() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        view.apply(apply(10, 20, 300, "second")).await.unwrap();
+        view.apply(apply(0, 10, 300, "first")).await.unwrap();
+        assert_eq!(has(&view, "name3").await, (20, Some(text("second"))));
+    }
+
+    #[actix::test]
+    async fn while_redis_is_down_it_is_said_soon_and_it_goes_on_when_redis_is_back() {
+        let mut server = Redis::start();
+        let view = view(&server).await;
+        view.apply(apply(0, 10, 3, "first")).await.unwrap();
+        server.stop();
+        let began = Instant::now();
+        let refused = view.look_up(PARTITION, vec![text("name0")]).await;
+        assert!(matches!(refused, Err(ViewError::Unavailable(_))), "it came to {refused:?}");
+        assert!(began.elapsed() < Duration::from_secs(5), "after {:?}", began.elapsed());
+        server.start_again();
+        let back = loop {
+            match view.position(PARTITION).await {
+                Ok(position) => break position,
+                Err(_) if began.elapsed() < Duration::from_secs(30) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(back, ViewPosition::default(), "and it has lost everything");
+    }
+
+    #[actix::test]
+    async fn a_redis_that_may_throw_keys_away_is_refused() {
+        let server = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+        let options = RedisOptions { url: server.url().into(), prefix: "t".to_owned() };
+        let refused = RedisView::open(&options).await.err();
+        let evicts =
+            matches!(&refused, Some(RedisError::Evicts { policy }) if policy == "allkeys-lru");
+        assert!(evicts, "it came to {refused:?}");
+    }
+
+    #[actix::test]
+    async fn an_error_never_shows_the_password() {
+        let server = Redis::start_with(&["--requirepass", "right-password"]);
+        for user in ["", "someone"] {
+            let url = format!("redis://{user}:wrong-password@127.0.0.1:{}", server.port);
+            let options = RedisOptions { url: url.into(), prefix: "t".to_owned() };
+            let refused = RedisView::open(&options).await.err().unwrap();
+            let said = format!("{refused} {refused:?} {options:?}");
+            assert!(!said.contains("password@") && !said.contains("wrong-password"), "{said}");
+        }
+    }
+}
