@@ -4,6 +4,7 @@
 use crate::crash;
 use crate::ports::{Apply, Looked, View, ViewError, ViewPosition};
 use bytes::Bytes;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::path::Path;
 use std::sync::Arc;
@@ -107,7 +108,11 @@ impl Tables {
         let database =
             Database::builder(folder).cache_size(CACHE_BYTES).worker_threads(WORKERS).open()?;
         let states = database.keyspace("states", || {
-            KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES)
+            // By parts, an index is read where it is needed: whole, one took an eighth of the cache.
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(WRITE_BUFFER_BYTES)
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
         })?;
         let positions = database.keyspace("positions", KeyspaceCreateOptions::default)?;
         Ok(Self { database, states, positions })
