@@ -8,7 +8,8 @@ use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
 use crate::lane::resident::Resident;
 use crate::ports::{
-    Apply, Clock, Commit, CommitError, Intake, Journal, View, ViewError, ViewPosition,
+    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
+    ViewPosition,
 };
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -61,7 +62,6 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     lane: Lane,
     intake: J::Intake,
     residents: Residents,
-    partitions: Vec<u32>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -75,12 +75,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         clock: C,
         rules: Rules,
         options: DriverOptions,
-        partitions: Vec<u32>,
+        seat: Seat,
         metrics: Metrics,
-        label: String,
         drain: watch::Receiver<bool>,
     ) -> Self {
-        let intake = journal.intake(&partitions);
+        let intake = journal.intake(seat);
         Self {
             journal,
             view,
@@ -88,16 +87,42 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             lane: Lane::new(rules, options.limits),
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
-            partitions,
             metrics,
-            label,
+            label: seat.lane.to_string(),
             drain,
         }
     }
 
-    /// Makes the partitions ours.
-    pub async fn take_over(&mut self) -> Result<(), DriverError> {
-        for partition in self.partitions.clone() {
+    /// Waits for the first partitions, and makes them ours.
+    pub async fn begin(&mut self) -> Result<(), DriverError> {
+        loop {
+            let incoming = self.intake.next(self.lane.wants()).await;
+            let begun = matches!(incoming, Incoming::Assigned(_) | Incoming::Closed);
+            self.incoming(incoming).await?;
+            if begun {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn incoming(&mut self, incoming: Incoming) -> Result<(), DriverError> {
+        match incoming {
+            Incoming::Assigned(partitions) => self.take_over(partitions).await?,
+            Incoming::Revoked(partitions, _let_go_at_the_end) => {
+                self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
+                self.residents.forget_partitions(&partitions);
+                tracing::info!(?partitions, "let go");
+            }
+            Incoming::Signals(signals) => {
+                self.lane.told(Told::Fetched(signals), self.clock.now());
+            }
+            Incoming::Closed => self.lane.told(Told::JournalClosed, self.clock.now()),
+        }
+        Ok(())
+    }
+
+    async fn take_over(&mut self, partitions: Vec<u32>) -> Result<(), DriverError> {
+        for partition in partitions {
             let now = self.clock.now();
             let owner = self.lane.rules().owner(now);
             let takeover =
@@ -153,12 +178,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             tokio::select! {
                 biased;
                 Some(answer) = applied_from.recv() => self.applied(answer).await?,
-                fetched = self.intake.fetch(self.lane.batch_signals()), if self.lane.wants_more() => {
-                    if fetched.is_empty() {
-                        self.lane.told(Told::JournalClosed, self.clock.now());
-                    } else {
-                        self.lane.told(Told::Fetched(fetched), self.clock.now());
-                    }
+                incoming = self.intake.next(self.lane.wants()) => {
+                    self.incoming(incoming).await?;
                 }
                 changed = self.drain.changed(), if !draining => {
                     if changed.is_err() || *self.drain.borrow() {
@@ -181,10 +202,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 }
                 self.lane.told(Told::NotApplied, now);
             }
-            // A store that gave up does not heal in this process, a start replays the view; and
-            // where somebody newer has written, this lane has nothing more to say.
-            Err(lost @ (ViewError::Broken(_) | ViewError::Fenced { .. })) => {
-                return Err(lost.into());
+            // A store that gave up does not heal in this process; a start replays the view.
+            Err(lost @ ViewError::Broken(_)) => return Err(lost.into()),
+            Err(ViewError::Fenced { partition, .. }) => {
+                self.lane.told(Told::ViewFenced { partition }, now);
             }
             Ok(()) => self.lane.told(Told::Applied, now),
             Err(error @ ViewError::Unavailable(_)) => {
@@ -217,7 +238,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             commit.parts.iter().map(|part| part.trailer.next - part.trailer.previous).sum();
         let timer = self.metrics.commit_seconds.start_timer();
         let told = match self.journal.commit(commit).await {
-            Ok(changelog) => Told::Committed { changelog },
+            Ok(committed) => Told::Committed(committed),
             Err(CommitError::Full(commit)) => Told::NoRoom(commit),
             Err(CommitError::Fenced { partition }) => Told::Fenced { partition },
             Err(CommitError::Closed) => Told::JournalClosed,
@@ -297,7 +318,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         } else {
             resident.with_parked(self.parked(group, keys).await?)
         };
-        self.residents.activate(&group.key, resident, stored.map_or(0, |stored| stored.len()));
+        self.residents.activate(group, resident, stored.map_or(0, |stored| stored.len()));
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::driver::{Driver, DriverError, DriverOptions};
 use super::takeover::TakeoverError;
 use crate::lane::machine::Rules;
-use crate::ports::{Clock, Journal, View};
+use crate::ports::{Clock, Journal, Seat, View};
 use crate::telemetry::Metrics;
 use actix::Arbiter;
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the lanes and waits until every partition is theirs.
+    /// Starts the lanes and waits until the first partitions of each are theirs.
     pub async fn start<J: Journal, V: View, C: Clock>(
         journal: &J,
         view: &V,
@@ -68,7 +68,7 @@ impl Engine {
         let lanes = options.lanes.clamp(1, journal.partitions());
         let mut ready = vec![];
         for lane in 0..lanes {
-            let partitions = (0..journal.partitions()).filter(|p| p % lanes == lane).collect();
+            let seat = Seat { lane, lanes };
             let writer = format!("{}/{lane}", options.instance);
             let rules = Rules { writer, ..rules.clone() };
             let (journal, view, clock) = (journal.clone(), view.clone(), clock.clone());
@@ -78,19 +78,10 @@ impl Engine {
             let (ended_to, ended) = oneshot::channel();
             let arbiter = Arbiter::new();
             let spawned = arbiter.spawn_fn(move || {
-                let mut driver = Driver::new(
-                    journal,
-                    view,
-                    clock,
-                    rules,
-                    driver_options,
-                    partitions,
-                    metrics,
-                    lane.to_string(),
-                    drain,
-                );
+                let mut driver =
+                    Driver::new(journal, view, clock, rules, driver_options, seat, metrics, drain);
                 actix::spawn(async move {
-                    match driver.take_over().await {
+                    match driver.begin().await {
                         Ok(()) => {
                             let _nobody = taken_to.send(());
                             let _nobody = ended_to.send(driver.run().await);

@@ -19,6 +19,7 @@ const STATE_FACTOR: usize = 3;
 
 struct Live {
     addr: Addr<AttemptActor>,
+    partition: u32,
     weight: usize,
     touched: u64,
 }
@@ -51,12 +52,12 @@ impl Residents {
     }
 
     /// Brings a resident to life, stored as so many bytes.
-    pub fn activate(&mut self, key: &SmolStr, resident: Resident, stored: usize) {
+    pub fn activate(&mut self, group: &Group, resident: Resident, stored: usize) {
         let weight = weigh(stored);
         let addr = AttemptActor::new(resident, self.core).start();
         self.weight += weight;
-        let live = Live { addr, weight, touched: self.clock };
-        if let Some(before) = self.live.insert(key.clone(), live) {
+        let live = Live { addr, partition: group.partition, weight, touched: self.clock };
+        if let Some(before) = self.live.insert(group.key.clone(), live) {
             self.weight -= before.weight;
         }
     }
@@ -110,6 +111,12 @@ impl Residents {
         if let Some(live) = self.live.remove(key) {
             self.weight -= live.weight;
         }
+    }
+
+    /// Lets go of everyone in these partitions: they live elsewhere from now on.
+    pub fn forget_partitions(&mut self, partitions: &[u32]) {
+        self.live.retain(|_, live| !partitions.contains(&live.partition));
+        self.weight = self.live.values().map(|live| live.weight).sum();
     }
 
     /// Lets go of the attempts that were longest idle, until the rest is within the budget.

@@ -40,10 +40,6 @@ pub async fn catch_up<J: Journal, V: View>(
     to: ViewPosition,
 ) -> Result<u64, TakeoverError> {
     let from = view.position(partition).await?.changelog;
-    let end = journal.changelog_end();
-    if from > end {
-        return Err(TakeoverError::ViewAhead { partition, has: from, end });
-    }
     let (chunk_to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
     let reading = {
         let journal = journal.clone();
@@ -56,9 +52,12 @@ pub async fn catch_up<J: Journal, V: View>(
         view.apply(Apply { partition, after, position, states }).await?;
         after = position.changelog;
     }
-    match reading.await {
+    let end = match reading.await {
         Ok(read) => read?,
         Err(_panicked) => return Err(JournalError::Closed.into()),
+    };
+    if from > end {
+        return Err(TakeoverError::ViewAhead { partition, has: from, end });
     }
     view.apply(Apply { partition, after, position: to, states: vec![] }).await?;
     Ok(replayed)
@@ -69,9 +68,9 @@ fn read<J: Journal>(
     partition: u32,
     from: u64,
     to: &mpsc::Sender<Chunk>,
-) -> Result<(), JournalError> {
+) -> Result<u64, JournalError> {
     let mut chunk = Chunk::default();
-    journal.replay(partition, from, &mut |replayed| match replayed {
+    let end = journal.replay(partition, from, &mut |replayed| match replayed {
         Replayed::State { key, value } => {
             chunk.bytes += key.len() + value.len();
             // Copies, so that a chunk does not keep whole frames in memory.
@@ -87,5 +86,5 @@ fn read<J: Journal>(
     if chunk.position.changelog > 0 {
         let _view_failed = to.blocking_send(chunk);
     }
-    Ok(())
+    Ok(end)
 }

@@ -72,6 +72,18 @@ impl Dirty {
         self.applying_bytes = 0;
     }
 
+    /// Somebody else shows the view these partitions from now on.
+    pub fn drop_partitions(&mut self, partitions: &[u32]) {
+        let lost = |entry: &Entry| partitions.contains(&entry.partition);
+        self.gathered.retain(|_, entry| !lost(entry));
+        self.applying.retain(|_, entry| !lost(entry));
+        let weigh = |held: &HashMap<SmolStr, Entry>| {
+            held.iter().map(|(key, entry)| weight(key, &entry.state)).sum()
+        };
+        self.bytes = weigh(&self.gathered);
+        self.applying_bytes = weigh(&self.applying);
+    }
+
     /// The view could not take it: it is gathered again, under whatever is newer.
     pub fn undo(&mut self) {
         for (key, entry) in std::mem::take(&mut self.applying) {

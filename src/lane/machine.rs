@@ -7,7 +7,7 @@ use super::batch::{Batch, Decided, Item, weight};
 use super::dirty::Dirty;
 use super::part::{self, Hand, Scene, Standing};
 use crate::attempt::Timestamp;
-use crate::ports::{Apply, Commit, Fetched, Part, ViewPosition};
+use crate::ports::{Apply, Commit, Committed, Fetched, Part, ViewPosition};
 use crate::wire::prove::Said;
 use crate::wire::published;
 use crate::wire::trailer::Trailer;
@@ -106,19 +106,16 @@ impl Lane {
         self.dirty.bytes()
     }
 
-    /// Signals that are worth fetching at a time.
-    pub fn batch_signals(&self) -> usize {
-        self.limits.batch_signals
-    }
-
     /// Signals that wait to be decided.
     pub fn backlog(&self) -> usize {
         self.inbox.len()
     }
 
-    /// Whether more signals are wanted: two batches are kept ready.
-    pub fn wants_more(&self) -> bool {
-        !self.draining && !self.stopped && self.inbox.len() < 2 * self.limits.batch_signals
+    /// Signals that are wanted now: two batches are kept ready.
+    pub fn wants(&self) -> usize {
+        let batch = self.limits.batch_signals;
+        let full = self.inbox.len() >= 2 * batch;
+        if self.draining || self.stopped || full { 0 } else { batch }
     }
 
     /// Up to where the view has a partition once the newest states are in.
@@ -149,20 +146,41 @@ impl Lane {
                 }
             }
             Told::Decided { batch, decided } => self.propose(batch, &decided),
-            Told::Committed { changelog } => self.committed(changelog, now),
+            Told::Committed(committed) => self.committed(&committed, now),
             Told::NoRoom(commit) => self.no_room(commit, now),
             Told::Fenced { partition } => self.stop(Stop::Fenced { partition }),
             Told::JournalClosed => self.stop(Stop::JournalClosed),
+            Told::Lost(partitions) => self.lose(&partitions),
             Told::Applied => {
                 self.dirty.done();
-                self.shown.extend(self.applying.take().into_iter().flatten());
+                let applied = self.applying.take().into_iter().flatten();
+                self.shown.extend(applied.filter(|(p, _)| self.owned.contains_key(p)));
             }
-            Told::NotApplied => {
-                self.dirty.undo();
-                self.applying = None;
+            Told::NotApplied => self.not_applied(),
+            // Of a partition that was lost meanwhile: its new owner is right, and nothing is amiss.
+            Told::ViewFenced { partition } if !self.owned.contains_key(&partition) => {
+                self.not_applied();
             }
+            Told::ViewFenced { partition } => self.stop(Stop::Fenced { partition }),
             Told::Drain => self.draining = true,
         }
+    }
+
+    fn not_applied(&mut self) {
+        self.dirty.undo();
+        self.applying = None;
+    }
+
+    /// Drops everything that is held of these partitions. Whoever has them now reads it from the
+    /// journal. A lane is told between two commits: there is nothing proposed that they are part of.
+    fn lose(&mut self, partitions: &[u32]) {
+        debug_assert!(matches!(self.phase, Phase::Idle), "a lane loses nothing within a commit");
+        let lost = |partition: u32| partitions.contains(&partition);
+        self.owned.retain(|partition, _| !lost(*partition));
+        self.shown.retain(|partition, _| !lost(*partition));
+        self.inbox.retain(|signal| !lost(signal.position.partition));
+        self.inbox_bytes = self.inbox.iter().map(|signal| weight(&signal.record)).sum();
+        self.dirty.drop_partitions(partitions);
     }
 
     /// The next thing to do, if there is one now.
@@ -317,14 +335,17 @@ impl Lane {
         self.ready.push_back(Todo::Forget(keys));
     }
 
-    fn committed(&mut self, changelog: u64, now: Timestamp) {
-        let Phase::Committing(proposed) = std::mem::replace(&mut self.phase, Phase::Idle) else {
+    fn committed(&mut self, committed: &Committed, now: Timestamp) {
+        let Phase::Committing(mut proposed) = std::mem::replace(&mut self.phase, Phase::Idle)
+        else {
             return;
         };
-        for (partition, mut after) in proposed.owned {
-            after.changelog = changelog;
-            self.owned.insert(partition, after);
+        for &(partition, changelog) in &committed.changelog {
+            if let Some(after) = proposed.owned.get_mut(&partition) {
+                after.changelog = changelog;
+            }
         }
+        self.owned.append(&mut proposed.owned);
         for (partition, key, state) in proposed.states {
             self.dirty.put(partition, key, state);
         }

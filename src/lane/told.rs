@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, Decided};
 use crate::attempt::{Alarm, DeadLetter, Mode, Policy, Position, SessionId, Timestamp};
-use crate::ports::{Apply, Commit, Fetched};
+use crate::ports::{Apply, Commit, Committed, Fetched};
 use crate::wire::prove::Trust;
 use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
 use smol_str::SmolStr;
@@ -91,14 +91,14 @@ pub enum Told {
         trailer: Option<Trailer>,
         changelog: u64,
     },
+    /// These are somebody else's from now on: whatever is held of them is dropped.
+    Lost(Vec<u32>),
     Fetched(Vec<Fetched>),
     Decided {
         batch: Batch,
         decided: Vec<Decided>,
     },
-    Committed {
-        changelog: u64,
-    },
+    Committed(Committed),
     NoRoom(Commit),
     Fenced {
         partition: u32,
@@ -106,6 +106,10 @@ pub enum Told {
     JournalClosed,
     Applied,
     NotApplied,
+    /// Somebody newer shows the view this partition.
+    ViewFenced {
+        partition: u32,
+    },
     /// Take nothing new; finish what is here.
     Drain,
 }

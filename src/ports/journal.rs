@@ -8,6 +8,7 @@ use crate::wire::signal::SignalRecord;
 use crate::wire::trailer::{Owner, Trailer};
 use bytes::Bytes;
 use std::future::Future;
+use tokio::sync::oneshot;
 
 /// A signal on its way into a partition.
 #[derive(Clone, Debug)]
@@ -52,6 +53,57 @@ pub struct Run {
     pub topic: Topic,
     pub count: u32,
     pub bytes: Bytes,
+}
+
+/// Up to where a commit's parts stand in the changelogs of their partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    pub changelog: Vec<(u32, u64)>,
+}
+
+/// What comes to a lane.
+#[derive(Debug)]
+pub enum Incoming {
+    /// These partitions are this lane's to take over. What waits in them comes after that.
+    Assigned(Vec<u32>),
+    /// These go to somebody else, as soon as this lane has let go of them.
+    Revoked(Vec<u32>, LettingGo),
+    Signals(Vec<Fetched>),
+    /// There will be no more.
+    Closed,
+}
+
+/// Dropped when a lane has nothing under way any more for what it was told to let go of. Whoever
+/// waits for it may give the partitions away then, and not before.
+#[derive(Debug)]
+pub struct LettingGo(Option<oneshot::Sender<()>>);
+
+impl LettingGo {
+    pub fn new() -> (Self, oneshot::Receiver<()>) {
+        let (gone, wait) = oneshot::channel();
+        (Self(Some(gone)), wait)
+    }
+}
+
+impl Drop for LettingGo {
+    fn drop(&mut self) {
+        if let Some(gone) = self.0.take() {
+            let _nobody_waits = gone.send(());
+        }
+    }
+}
+
+/// Which of how many lanes of a process. A partition is a lane's by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    pub lane: u32,
+    pub lanes: u32,
+}
+
+impl Seat {
+    pub fn has(self, partition: u32) -> bool {
+        partition % self.lanes == self.lane
+    }
 }
 
 /// A partition as its new owner finds it.
@@ -127,8 +179,8 @@ pub enum JournalError {
 
 /// Promises, each asked of every adapter by the contract suite:
 ///
-/// - `append` answers `Ok` only when the signals are durable; then they are fetched, once, in the
-///   order of their partition, with gapless offsets, by whoever owns the partition.
+/// - `append` answers `Ok` only when the signals are durable; then they come, once, in the order of
+///   their partition, with growing offsets, to whoever has taken the partition over.
 /// - `commit` is all or nothing, across partitions and with its forwards; a part under an epoch
 ///   that is not the newest is refused and leaves no trace.
 /// - `take_over` hands out an epoch greater than any before, and the last committed trailer.
@@ -144,8 +196,9 @@ pub trait Journal: Clone + Send + Sync + 'static {
         signals: Vec<Append>,
     ) -> impl Future<Output = Result<Vec<Position>, AppendError>> + Send;
 
-    /// Answers with the changelog position that covers the commit.
-    fn commit(&self, commit: Commit) -> impl Future<Output = Result<u64, CommitError>> + Send;
+    /// All parts are of partitions of one lane.
+    fn commit(&self, commit: Commit)
+    -> impl Future<Output = Result<Committed, CommitError>> + Send;
 
     /// `owner` says who and by which rules; its epoch and `next` are the journal's to fill in.
     fn take_over(
@@ -154,22 +207,21 @@ pub trait Journal: Clone + Send + Sync + 'static {
         owner: &Owner,
     ) -> impl Future<Output = Result<Takeover, JournalError>> + Send;
 
-    /// Hands over what was committed to `partition` from the changelog position `from` on.
+    /// Hands over what was committed to `partition` from the changelog position `from` on, and says
+    /// where the changelog ends. Blocks.
     fn replay(
         &self,
         partition: u32,
         from: u64,
         each: &mut dyn FnMut(Replayed),
-    ) -> Result<(), JournalError>;
+    ) -> Result<u64, JournalError>;
 
-    /// The signals of `partitions`, each from its last trailer's `next` on.
-    fn intake(&self, partitions: &[u32]) -> Self::Intake;
-
-    /// The changelog position that covers everything committed so far.
-    fn changelog_end(&self) -> u64;
+    /// What comes to a lane: partitions, and the signals of each from its last trailer's `next` on.
+    fn intake(&self, seat: Seat) -> Self::Intake;
 }
 
 pub trait Intake: Send + 'static {
-    /// Waits for signals; empty when there will be no more.
-    fn fetch(&mut self, most: usize) -> impl Future<Output = Vec<Fetched>> + Send;
+    /// Waits for what comes next, at most so many signals at a time; with 0 for anything but
+    /// signals. May be dropped while it waits.
+    fn next(&mut self, most: usize) -> impl Future<Output = Incoming> + Send;
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tidegate::adapters::embedded::{EmbeddedJournal, QueueIntake};
 use tidegate::attempt::Position;
 use tidegate::ports::{
-    Append, AppendError, Commit, CommitError, Fetched, Intake, Journal, JournalError, Replayed,
-    Takeover,
+    Append, AppendError, Commit, CommitError, Committed, Fetched, Incoming, Intake, Journal,
+    JournalError, Replayed, Seat, Takeover,
 };
 use tidegate::wire::trailer::{Owner, Trailer};
 
@@ -110,7 +110,7 @@ impl Journal for Broken {
         self.inner.append(signals).await
     }
 
-    async fn commit(&self, mut commit: Commit) -> Result<u64, CommitError> {
+    async fn commit(&self, mut commit: Commit) -> Result<Committed, CommitError> {
         let epoch = |partition| self.remember().epochs.get(&partition).copied().unwrap_or_default();
         match self.fault {
             Fault::DropsForwards => commit.forwards.clear(),
@@ -175,10 +175,10 @@ impl Journal for Broken {
         partition: u32,
         from: u64,
         each: &mut dyn FnMut(Replayed),
-    ) -> Result<(), JournalError> {
+    ) -> Result<u64, JournalError> {
         let from = if self.fault == Fault::ReplaysFromTheStart { 0 } else { from };
         let mut all = vec![];
-        self.inner.replay(partition, from, &mut |replayed| all.push(replayed))?;
+        let end = self.inner.replay(partition, from, &mut |replayed| all.push(replayed))?;
         let traces =
             matches!(self.fault, Fault::ReplaysTheUncommitted | Fault::LeavesATraceOfOldEpochs);
         if traces {
@@ -194,41 +194,47 @@ impl Journal for Broken {
             last.map(|last| all.remove(last));
         }
         all.into_iter().for_each(each);
-        Ok(())
+        Ok(end)
     }
 
-    fn intake(&self, partitions: &[u32]) -> BrokenIntake {
+    fn intake(&self, seat: Seat) -> BrokenIntake {
         BrokenIntake {
-            inner: self.inner.intake(partitions),
+            inner: self.inner.intake(seat),
             fault: self.fault,
             memory: Arc::clone(&self.memory),
             fetches: 0,
         }
     }
+}
 
-    fn changelog_end(&self) -> u64 {
-        self.inner.changelog_end()
+impl BrokenIntake {
+    async fn signals(&mut self, most: usize) -> Vec<Fetched> {
+        match self.inner.next(most).await {
+            Incoming::Signals(signals) => signals,
+            other => panic!("{other:?} in the middle"),
+        }
     }
 }
 
 impl Intake for BrokenIntake {
-    async fn fetch(&mut self, most: usize) -> Vec<Fetched> {
+    async fn next(&mut self, most: usize) -> Incoming {
+        let mut come = match self.inner.next(most).await {
+            Incoming::Signals(signals) => signals,
+            other => return other,
+        };
         self.fetches += 1;
         let first = self.fetches == 1;
         if first && self.fault == Fault::RepeatsTheDecided {
             // As if the position of the last life had not been kept.
             let before = std::mem::take(&mut self.memory.lock().unwrap().fetched);
-            if !before.is_empty() {
-                return before;
-            }
+            come.splice(0..0, before);
         }
-        let mut come = self.inner.fetch(most).await;
         self.memory.lock().unwrap().fetched.extend(come.iter().cloned());
         match self.fault {
             // The promise is per partition: two of one change places.
             Fault::Reorders => {
                 while come.len() < 8 {
-                    come.extend(self.inner.fetch(most).await);
+                    come.extend(self.signals(most).await);
                 }
                 come.reverse();
             }
@@ -238,7 +244,7 @@ impl Intake for BrokenIntake {
             }
             _another => {}
         }
-        come
+        Incoming::Signals(come)
     }
 }
 

@@ -12,7 +12,8 @@ use tempfile::TempDir;
 use tidegate::adapters::embedded::disk::{Disk, RealDisk};
 use tidegate::adapters::embedded::{EmbeddedJournal, JournalOptions};
 use tidegate::ports::{
-    Append, Commit, CommitError, Fetched, Intake, Journal, Part, Replayed, SystemClock,
+    Append, Commit, CommitError, Fetched, Incoming, Intake, Journal, Part, Replayed, Seat,
+    SystemClock,
 };
 use tidegate::wire::trailer::Owner;
 
@@ -109,15 +110,25 @@ pub fn commit(parts: Vec<Part>) -> Commit {
     Commit { parts, forwards: vec![] }
 }
 
-/// Every signal that comes within a moment, as (partition, offset, value).
+/// Every signal that comes within a moment to whoever takes all partitions over, as (partition,
+/// offset, value).
 async fn fetched<J: Journal>(journal: &J) -> Vec<(u32, u64, Bytes)> {
-    let all: Vec<u32> = (0..PARTITIONS).collect();
-    let mut intake = journal.intake(&all);
+    let mut intake = journal.intake(Seat { lane: 0, lanes: 1 });
     let mut come = vec![];
     let moment = Duration::from_millis(60);
-    while let Ok(more) = tokio::time::timeout(moment, intake.fetch(2)).await {
-        let plain = |f: Fetched| (f.position.partition, f.position.offset, f.record.value);
-        come.extend(more.into_iter().map(plain));
+    while let Ok(more) = tokio::time::timeout(moment, intake.next(2)).await {
+        match more {
+            Incoming::Assigned(partitions) => {
+                for partition in partitions {
+                    journal.take_over(partition, &owner()).await.unwrap();
+                }
+            }
+            Incoming::Signals(signals) => {
+                let plain = |f: Fetched| (f.position.partition, f.position.offset, f.record.value);
+                come.extend(signals.into_iter().map(plain));
+            }
+            Incoming::Revoked(..) | Incoming::Closed => break,
+        }
     }
     come
 }
@@ -309,7 +320,7 @@ pub async fn a_replay_has_every_committed_state_in_order_and_nothing_else<H: Hom
         let gone = journal.commit(commit(vec![part(0, epoch + 9, round, 9, &[("x", "x")])])).await;
         crate::keep!(gone.is_err(), "an epoch that nobody has was taken");
         let mine = commit(vec![part(0, epoch, round, round + 1, &states)]);
-        let at = journal.commit(mine).await.map_err(told)?;
+        let at = journal.commit(mine).await.map_err(told)?.changelog[0].1;
         expected.extend([format!("a={round}"), format!("b={round}")]);
         if round == 2 {
             middle = (at, expected.len());

@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 use support::commits::{owner, part};
 use tempfile::TempDir;
-use tidegate::ports::{Commit, Intake};
+use tidegate::ports::{Commit, Incoming, Intake, Journal, Seat};
 
 fn often() -> JournalOptions {
     JournalOptions { snapshot_bytes: 2_000, ..options(2) }
@@ -55,14 +55,15 @@ async fn found(folder: &Path) -> Result<Found, JournalError> {
     }
     let opened = try_open(Arc::new(RealDisk), copy.path(), never())?;
     let mut all = Found::new();
-    let mut intake = opened.journal.intake(&[0, 1]);
+    let mut intake = opened.journal.intake(Seat { lane: 0, lanes: 1 });
     for partition in [0, 1] {
         let taken = opened.journal.take_over(partition, &owner(2)).await.unwrap();
         all.insert(partition, (taken.trailer.map(|trailer| trailer.next), vec![]));
     }
     let moment = Duration::from_millis(50);
-    while let Ok(come) = tokio::time::timeout(moment, intake.fetch(1_000)).await {
-        for fetched in come {
+    while let Ok(come) = tokio::time::timeout(moment, intake.next(1_000)).await {
+        let Incoming::Signals(signals) = come else { continue };
+        for fetched in signals {
             let place = fetched.position;
             all.get_mut(&place.partition).unwrap().1.push(place.offset);
         }

@@ -13,7 +13,7 @@ use support::world::{Plan, World};
 use tempfile::TempDir;
 use tidegate::actors::EngineError;
 use tidegate::crash;
-use tidegate::ports::{AppendError, Apply, Intake, View, ViewPosition};
+use tidegate::ports::{AppendError, Apply, Incoming, Intake, Journal, Seat, View, ViewPosition};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -54,9 +54,11 @@ async fn an_intake_that_is_opened_after_the_journal_stopped_ends_at_once() {
     disk.fail_syncs(true);
     opened.journal.append(vec![signal(0, filled(1, 64))]).await.unwrap_err();
     opened.writer.join().unwrap();
-    let mut intake = opened.journal.intake(&[0, 1]);
-    let fetched = tokio::time::timeout(PATIENCE, intake.fetch(10));
-    assert!(fetched.await.unwrap().is_empty(), "and it says that nothing more comes");
+    let mut intake = opened.journal.intake(Seat { lane: 0, lanes: 1 });
+    let assigned = tokio::time::timeout(PATIENCE, intake.next(10)).await.unwrap();
+    assert!(matches!(assigned, Incoming::Assigned(_)), "{assigned:?}");
+    let next = tokio::time::timeout(PATIENCE, intake.next(10)).await.unwrap();
+    assert!(matches!(next, Incoming::Closed), "it says that nothing more comes, not {next:?}");
 }
 
 #[actix::test]
@@ -84,6 +86,6 @@ async fn a_lane_that_somebody_newer_has_followed_ends() {
     view.apply(Apply { partition: 0, after: 0, position: newer, states: vec![] }).await.unwrap();
     world.tell(Event::new("evt_1", COMPLETED, "gs_1").taken()).await;
     let broken = tokio::time::timeout(PATIENCE, world.engine.broken()).await.unwrap();
-    assert!(broken.to_string().contains("newer than"), "{broken}");
+    assert!(broken.to_string().contains("a newer owner"), "{broken}");
     world.end().await.unwrap();
 }

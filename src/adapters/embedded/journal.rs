@@ -10,7 +10,8 @@ use super::writer::{Request, Shared, Writer, encode, weight};
 use crate::attempt::Position;
 use crate::crash;
 use crate::ports::{
-    Append, AppendError, Clock, Commit, CommitError, Journal, JournalError, Replayed, Takeover,
+    Append, AppendError, Clock, Commit, CommitError, Committed, Journal, JournalError, Replayed,
+    Seat, Takeover,
 };
 use crate::wire::Topic;
 use crate::wire::section::records;
@@ -137,6 +138,11 @@ impl EmbeddedJournal {
         self.shared.durable.subscribe()
     }
 
+    /// The changelog position that covers everything committed so far.
+    pub fn changelog_end(&self) -> u64 {
+        *self.shared.durable.borrow()
+    }
+
     /// Why the writer has stopped, once it has.
     pub fn stopped(&self) -> watch::Receiver<Option<String>> {
         self.shared.stopped.subscribe()
@@ -198,10 +204,15 @@ impl Journal for EmbeddedJournal {
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    async fn commit(&self, commit: Commit) -> Result<u64, CommitError> {
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let partitions: Vec<u32> = commit.parts.iter().map(|part| part.partition).collect();
         let (reply, answer) = oneshot::channel();
         match self.requests.send(Request::Commit { commit, reply }).await {
-            Ok(()) => answer.await.unwrap_or(Err(CommitError::Closed)),
+            Ok(()) => {
+                let end = answer.await.unwrap_or(Err(CommitError::Closed))?;
+                let changelog = partitions.into_iter().map(|partition| (partition, end)).collect();
+                Ok(Committed { changelog })
+            }
             Err(_) => Err(CommitError::Closed),
         }
     }
@@ -220,7 +231,7 @@ impl Journal for EmbeddedJournal {
         partition: u32,
         from: u64,
         each: &mut dyn FnMut(Replayed),
-    ) -> Result<(), JournalError> {
+    ) -> Result<u64, JournalError> {
         let until = *self.shared.durable.borrow();
         let mut reader = if from == 0 {
             LogReader::oldest(Arc::clone(&self.disk), self.folder.clone())
@@ -263,22 +274,19 @@ impl Journal for EmbeddedJournal {
                 reader.at()
             )));
         }
-        Ok(())
+        Ok(until)
     }
 
-    fn intake(&self, partitions: &[u32]) -> QueueIntake {
+    fn intake(&self, seat: Seat) -> QueueIntake {
         let queue = Queue::default();
+        let partitions: Vec<u32> = (0..self.partitions).filter(|p| seat.has(*p)).collect();
         let mut queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
-        for &partition in partitions {
+        for &partition in &partitions {
             let slot = &mut queues[partition as usize];
             slot.hand_over(partition, &queue);
             *slot = queue.clone();
         }
-        QueueIntake { queue }
-    }
-
-    fn changelog_end(&self) -> u64 {
-        *self.shared.durable.borrow()
+        QueueIntake { queue, untold: Some(partitions) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Durable signals on their way to a lane, in memory. How many bytes may be here is bounded where
 //! they are taken in; see `EmbeddedJournal::hold`.
 
-use crate::ports::{Fetched, Intake};
+use crate::ports::{Fetched, Incoming, Intake};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -55,23 +55,31 @@ impl Queue {
 /// The reading end of a lane's queue.
 pub struct QueueIntake {
     pub(super) queue: Queue,
+    /// The lane's partitions, until it has been told of them.
+    pub(super) untold: Option<Vec<u32>>,
 }
 
 impl Intake for QueueIntake {
-    async fn fetch(&mut self, most: usize) -> Vec<Fetched> {
+    async fn next(&mut self, most: usize) -> Incoming {
+        if let Some(partitions) = self.untold.take() {
+            return Incoming::Assigned(partitions);
+        }
         loop {
             // Registered before looking, so that what comes in between is not missed.
             let changed = self.queue.changed.notified();
             {
                 let mut waiting = self.queue.lock();
                 let count = waiting.signals.len().min(most);
-                if count > 0 || waiting.closed {
-                    let fetched = waiting.signals.drain(..count).collect();
+                if waiting.signals.is_empty() && waiting.closed {
+                    return Incoming::Closed;
+                }
+                if count > 0 {
+                    let signals = waiting.signals.drain(..count).collect();
                     if waiting.signals.is_empty() {
                         // Room that a burst took is given back when it is over.
                         waiting.signals.shrink_to(ROOM_KEPT);
                     }
-                    return fetched;
+                    return Incoming::Signals(signals);
                 }
             }
             changed.await;
