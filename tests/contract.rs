@@ -43,6 +43,7 @@ pub fn told(error: impl std::fmt::Display) -> String {
 
 journal::every_promise!(embedded_on_files, journal::OnFiles::default());
 journal::every_promise!(embedded_on_a_lossy_disk, journal::OnLossyDisk(LossyDisk::default()));
+journal::every_promise!(journal_on_kafka, journal::OnKafka::default());
 
 view::every_promise!(in_memory, view::InMemory(MemoryView::default()));
 view::every_promise!(fjall, view::OnFjall::default());

@@ -8,8 +8,8 @@ use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
 use crate::lane::resident::Resident;
 use crate::ports::{
-    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
-    ViewPosition,
+    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, JournalError, Seat, View,
+    ViewError, ViewPosition,
 };
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -125,8 +125,15 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         for partition in partitions {
             let now = self.clock.now();
             let owner = self.lane.rules().owner(now);
-            let takeover =
-                self.journal.take_over(partition, &owner).await.map_err(TakeoverError::Journal)?;
+            let takeover = match self.journal.take_over(partition, &owner).await {
+                Ok(takeover) => takeover,
+                // It went to somebody else meanwhile; the word of that is on its way.
+                Err(JournalError::NotAssigned { partition }) => {
+                    tracing::info!(partition, "gone before it was taken over");
+                    continue;
+                }
+                Err(error) => return Err(TakeoverError::Journal(error).into()),
+            };
             let position =
                 ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
             let states = catch_up(&self.journal, &self.view, partition, position).await?;
@@ -157,6 +164,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 match todo {
                     Todo::Decide(batch) => self.decide(batch).await?,
                     Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
+                    Todo::TakeOver(partitions) => {
+                        self.residents.forget_partitions(&partitions);
+                        self.take_over(partitions).await?;
+                    }
                     Todo::Commit(commit) => self.commit(commit).await,
                     Todo::Apply(applies) => self.apply(applies, applied_to.clone()),
                     Todo::Report(report) => self.metrics.committed(&report),
@@ -241,6 +252,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             Ok(committed) => Told::Committed(committed),
             Err(CommitError::Full(commit)) => Told::NoRoom(commit),
             Err(CommitError::Fenced { partition }) => Told::Fenced { partition },
+            Err(CommitError::InDoubt) => Told::InDoubt,
             Err(CommitError::Closed) => Told::JournalClosed,
         };
         timer.observe_duration();

@@ -120,7 +120,22 @@ impl From<JournalError> for Failure {
                 exit::CONFIG,
                 "nothing was changed; run the tidegate that wrote it, or a newer one",
             ),
-            JournalError::Closed => (exit::INTERNAL, "the log says why; start again"),
+            JournalError::Brokers(_) => (
+                exit::UNAVAILABLE,
+                "see that the brokers of `kafka.brokers` are up and that the topics are there",
+            ),
+            JournalError::Replaced => (
+                exit::BUSY,
+                "give each process an `instance_id` of its own, or a `data_dir` that keeps it one",
+            ),
+            JournalError::Torn { .. } => (
+                exit::DATA,
+                "nothing was written; `tidegate audit` says what is missing. Do not move the \
+                 group's offsets by hand",
+            ),
+            JournalError::NotAssigned { .. } | JournalError::Closed => {
+                (exit::INTERNAL, "the log says why; start again")
+            }
         };
         Self::new(code, error, fix)
     }

@@ -83,6 +83,7 @@ impl Refused {
             Self::Signature(error) => error.word(),
             Self::NotTaken(AppendError::Overloaded) => "overloaded",
             Self::NotTaken(AppendError::Full) => "no_room",
+            Self::NotTaken(AppendError::Unknown) => "unknown",
             Self::NotTaken(AppendError::Closed) => "journal_closed",
         }
     }

@@ -64,6 +64,7 @@ fn problem(refused: &Refused) -> Problem {
             let detail = match error {
                 AppendError::Overloaded => "more deliveries wait than can be held; deliver again",
                 AppendError::Full => "there is no room to keep deliveries; deliver again later",
+                AppendError::Unknown => "whether it is kept is not known; deliver again",
                 AppendError::Closed => "the journal is closed; deliver again",
             };
             Problem::unavailable("not_taken", detail)

@@ -148,6 +148,12 @@ impl Lane {
             Told::Decided { batch, decided } => self.propose(batch, &decided),
             Told::Committed(committed) => self.committed(&committed, now),
             Told::NoRoom(commit) => self.no_room(commit, now),
+            Told::InDoubt => {
+                self.phase = Phase::Idle;
+                let partitions: Vec<u32> = self.owned.keys().copied().collect();
+                self.lose(&partitions);
+                self.ready.push_back(Todo::TakeOver(partitions));
+            }
             Told::Fenced { partition } => self.stop(Stop::Fenced { partition }),
             Told::JournalClosed => self.stop(Stop::JournalClosed),
             Told::Lost(partitions) => self.lose(&partitions),

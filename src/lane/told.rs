@@ -100,6 +100,8 @@ pub enum Told {
     },
     Committed(Committed),
     NoRoom(Commit),
+    /// The commit happened or did not. Only the journal knows, and taking over tells.
+    InDoubt,
     Fenced {
         partition: u32,
     },
@@ -120,6 +122,8 @@ pub enum Todo {
     Decide(Batch),
     /// Let go of these residents: what they decided last did not happen.
     Forget(Vec<SmolStr>),
+    /// Take these over anew: what is remembered of them may be wrong.
+    TakeOver(Vec<u32>),
     Commit(Commit),
     Apply(Vec<Apply>),
     /// What has been committed, for whoever counts and alerts.

@@ -137,6 +137,8 @@ pub enum AppendError {
     Overloaded,
     #[error("there is no room left on the disk of the journal")]
     Full,
+    #[error("whether the journal has the signals is not known")]
+    Unknown,
     #[error("the journal has stopped")]
     Closed,
 }
@@ -147,6 +149,9 @@ pub enum CommitError {
     Fenced { partition: u32 },
     #[error("there is no room left on the disk of the journal")]
     Full(Commit),
+    /// It may have happened or not: the partitions are to be taken over anew, which tells.
+    #[error("whether the commit happened is not known")]
+    InDoubt,
     #[error("the journal has stopped")]
     Closed,
 }
@@ -173,6 +178,18 @@ pub enum JournalError {
         "{folder} was written by a newer tidegate: it has format {format}, and this build knows format {known}"
     )]
     Newer { folder: String, format: u32, known: u32 },
+    #[error("the brokers of the journal cannot do it: {0}")]
+    Brokers(String),
+    #[error(
+        "another process has the name of this one: two with one `instance_id`, or it was given up for dead"
+    )]
+    Replaced,
+    #[error("partition {partition} is not this process's to take over")]
+    NotAssigned { partition: u32 },
+    #[error(
+        "partition {partition} was decided up to {next}, but the group stands at {committed}: a transaction was torn, or somebody else moved the group"
+    )]
+    Torn { partition: u32, next: u64, committed: u64 },
     #[error("the journal has stopped")]
     Closed,
 }

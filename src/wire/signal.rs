@@ -118,8 +118,8 @@ impl SignalRecord {
         let hop = match reader.byte("hop")? {
             0 => None,
             1 => {
-                let (to, from) = Hop::parse(reader.bytes("hop")?)?;
-                Some(Hop { to, from, seal: self::seal(&mut reader)? })
+                let bytes = reader.bytes("hop")?;
+                Some(Hop::sealed(bytes, self::seal(&mut reader)?)?)
             }
             _ => return Err(WireError::Unknown("the kind of a hop")),
         };
@@ -135,6 +135,12 @@ impl Hop {
     /// The bytes that a hop's seal covers, beside the digest of the value.
     pub fn sealed_bytes(&self) -> Vec<u8> {
         hop_bytes(&self.to, self.from)
+    }
+
+    /// A hop as it was sealed, with its seal.
+    pub fn sealed(bytes: &[u8], seal: Seal) -> Result<Self, WireError> {
+        let (to, from) = Self::parse(bytes)?;
+        Ok(Self { to, from, seal })
     }
 
     fn parse(bytes: &[u8]) -> Result<(HopTo, Position), WireError> {

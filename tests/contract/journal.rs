@@ -2,15 +2,19 @@
 
 use crate::support::commits::{self, part};
 use crate::support::lossy_disk::LossyDisk;
+use crate::support::services::kafka::Kafka;
 use crate::support::{Dice, says};
 use crate::{Kept, told};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tidegate::adapters::embedded::disk::{Disk, RealDisk};
 use tidegate::adapters::embedded::{EmbeddedJournal, JournalOptions};
+use tidegate::adapters::kafka::{self, KafkaJournal, KafkaOptions};
 use tidegate::ports::{
     Append, Commit, CommitError, Fetched, Incoming, Intake, Journal, Part, Replayed, Seat,
     SystemClock,
@@ -22,6 +26,9 @@ pub const PARTITIONS: u32 = 3;
 /// Where a journal lives: it can be opened, and opened again after its process has died.
 pub trait Home {
     type Journal: Journal;
+
+    /// How long to wait for a signal before it is said that no more come.
+    const MOMENT: Duration = Duration::from_millis(60);
 
     /// Opens what is there now. Whoever had it open before is dead.
     async fn open(&self) -> Self::Journal;
@@ -97,6 +104,36 @@ fn open(disk: Arc<dyn Disk>, folder: PathBuf) -> EmbeddedJournal {
     EmbeddedJournal::open(disk, folder, options, SystemClock).unwrap().0
 }
 
+pub struct OnKafka(KafkaOptions);
+
+impl Default for OnKafka {
+    fn default() -> Self {
+        static TESTS: AtomicU32 = AtomicU32::new(0);
+        let test = TESTS.fetch_add(1, Ordering::SeqCst);
+        let name = format!("contract-{}-{test}", std::process::id());
+        Self(KafkaOptions {
+            brokers: Kafka::shared().brokers.clone(),
+            group: name.clone(),
+            topic_prefix: name,
+            properties: BTreeMap::new(),
+            instance: "only".to_owned(),
+            partitions: PARTITIONS,
+            lanes: 1,
+        })
+    }
+}
+
+impl Home for OnKafka {
+    type Journal = KafkaJournal;
+
+    const MOMENT: Duration = Duration::from_millis(700);
+
+    async fn open(&self) -> KafkaJournal {
+        kafka::create(&self.0, 1).await.unwrap();
+        KafkaJournal::open(self.0.clone()).await.unwrap()
+    }
+}
+
 pub fn signal(partition: u32, name: &str) -> Append {
     let (record, proven) = says::Event::new(name, says::CREATED, "gs_1").taken();
     Append { partition, record, proven: Some(proven) }
@@ -112,11 +149,10 @@ pub fn commit(parts: Vec<Part>) -> Commit {
 
 /// Every signal that comes within a moment to whoever takes all partitions over, as (partition,
 /// offset, value).
-async fn fetched<J: Journal>(journal: &J) -> Vec<(u32, u64, Bytes)> {
+async fn fetched<H: Home>(journal: &H::Journal) -> Vec<(u32, u64, Bytes)> {
     let mut intake = journal.intake(Seat { lane: 0, lanes: 1 });
     let mut come = vec![];
-    let moment = Duration::from_millis(60);
-    while let Ok(more) = tokio::time::timeout(moment, intake.next(2)).await {
+    while let Ok(more) = tokio::time::timeout(H::MOMENT, intake.next(2)).await {
         match more {
             Incoming::Assigned(partitions) => {
                 for partition in partitions {
@@ -151,7 +187,7 @@ pub async fn acknowledged_appends_survive_the_process<H: Home>(home: &H) -> Kept
     let values: Vec<Bytes> = sent.iter().map(|append| append.record.value.clone()).collect();
     let places = journal.append(sent).await.map_err(told)?;
     let journal = home.open().await;
-    let come = fetched(&journal).await;
+    let come = fetched::<H>(&journal).await;
     for (value, place) in values.iter().zip(places) {
         let there =
             come.iter().any(|(p, o, v)| (*p, *o) == (place.partition, place.offset) && v == value);
@@ -171,7 +207,7 @@ pub async fn appends_are_fetched_once_in_order_without_gaps<H: Home>(home: &H) -
         }
         journal.append(appends).await.map_err(told)?;
     }
-    let come = fetched(&journal).await;
+    let come = fetched::<H>(&journal).await;
     for (partition, sent) in sent.iter().enumerate() {
         let here: Vec<_> = come.iter().filter(|(p, ..)| *p as usize == partition).collect();
         let offsets: Vec<u64> = here.iter().map(|(_, offset, _)| *offset).collect();
@@ -199,7 +235,7 @@ pub async fn a_commit_is_whole_over_partitions_and_forwards<H: Home>(home: &H) -
     };
     journal.commit(whole).await.map_err(told)?;
     let journal = home.open().await;
-    let come = fetched(&journal).await;
+    let come = fetched::<H>(&journal).await;
     crate::keep!(come.iter().map(|(p, _, v)| (*p, v)).eq([(2, &value)]), "forwards: {come:?}");
     for (partition, expected) in [(0, vec!["a=1"]), (1, vec!["b=1", "c=1"])] {
         let told_of = journal.take_over(partition, &owner()).await.map_err(told)?;
@@ -225,7 +261,7 @@ pub async fn a_commit_with_one_bad_part_leaves_no_trace<H: Home>(home: &H) -> Ke
         "the commit came to {refused:?}"
     );
     let journal = home.open().await;
-    let come = fetched(&journal).await;
+    let come = fetched::<H>(&journal).await;
     crate::keep!(come.len() == 2, "undecided, and nothing forwarded: {come:?}");
     for partition in [0, 1] {
         let has = states(&journal, partition, 0)?;
@@ -290,14 +326,14 @@ pub async fn undecided_signals_come_again_and_decided_ones_do_not<H: Home>(home:
     let journal = home.open().await;
     let sent = (0..6).map(|n| signal(n % 2, &format!("evt_{n}"))).collect();
     journal.append(sent).await.map_err(told)?;
-    let come = fetched(&journal).await;
+    let come = fetched::<H>(&journal).await;
     crate::keep!(come.len() == 6, "at first came {come:?}");
     let epoch = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
     journal.commit(commit(vec![part(0, epoch, 0, 2, &[])])).await.map_err(told)?;
     for life in 0..2 {
         let journal = home.open().await;
         let come: Vec<(u32, u64)> =
-            fetched(&journal).await.into_iter().map(|(p, o, _)| (p, o)).collect();
+            fetched::<H>(&journal).await.into_iter().map(|(p, o, _)| (p, o)).collect();
         let ours: Vec<u64> = come.iter().filter(|(p, _)| *p == 0).map(|(_, o)| *o).collect();
         let others: Vec<u64> = come.iter().filter(|(p, _)| *p == 1).map(|(_, o)| *o).collect();
         crate::keep!(ours == [2], "life {life}: of the decided partition came {ours:?}");

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test is a crate of its own and uses a part of this")]
 
 pub mod clock;
+pub mod cluster;
 pub mod commits;
 pub mod disks;
 pub mod ledger;

@@ -2,6 +2,7 @@
 //! be had, the test that needs it fails and says what to install. Such a test has `on_redis` or
 //! `on_kafka` in its name, so that `TIDEGATE_TESTS=embedded tests/run` can leave it out.
 
+pub mod kafka;
 pub mod redis;
 
 use std::net::TcpListener;

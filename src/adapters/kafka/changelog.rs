@@ -1,0 +1,202 @@
+//! Reading one partition of `attempts`: the states of attempts, and the marks of who decided what.
+
+use super::settings::{Isolation, KafkaOptions, PATIENCE};
+use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// Owner records stand under a key of their own: compaction keeps the newest of each, and the last
+/// trailer must outlive the take-overs after it.
+pub(super) const OWNER_KEY: &[u8] = b"~owner";
+
+/// Records from the end in which the last marks are looked for at first: more than one commit has.
+const TAIL: i64 = 4_000;
+
+const POLL: Duration = Duration::from_millis(100);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Brokers(#[from] KafkaError),
+    #[error("{topic} [{partition}] has a transaction open that nobody ends")]
+    Open { topic: String, partition: u32 },
+    #[error("{topic} [{partition}] does not answer")]
+    Silent { topic: String, partition: u32 },
+    #[error("{topic} [{partition}] has a mark at {offset} that cannot be read")]
+    Damaged { topic: String, partition: u32, offset: i64 },
+}
+
+pub(super) struct Changelog<'a> {
+    pub options: &'a KafkaOptions,
+    pub topic: &'a str,
+    pub partition: u32,
+}
+
+/// The newest marks of a partition.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    pub owner: Option<Owner>,
+    pub trailer: Option<Trailer>,
+}
+
+impl Marks {
+    pub(super) fn epoch(&self) -> u64 {
+        let owner = self.owner.as_ref().map_or(0, |owner| owner.epoch);
+        owner.max(self.trailer.as_ref().map_or(0, |trailer| trailer.epoch))
+    }
+
+    /// Who wrote last.
+    pub(super) fn writer(&self) -> Option<&str> {
+        match (&self.owner, &self.trailer) {
+            (Some(owner), Some(trailer)) if trailer.epoch >= owner.epoch => Some(&trailer.writer),
+            (Some(owner), _) => Some(&owner.writer),
+            (None, trailer) => trailer.as_ref().map(|trailer| trailer.writer.as_str()),
+        }
+    }
+
+    fn see(&mut self, mark: Mark) {
+        match mark {
+            Mark::Owner(owner) => self.owner = Some(owner),
+            Mark::Trailer(trailer) => self.trailer = Some(trailer),
+        }
+    }
+}
+
+impl Changelog<'_> {
+    fn place(&self, offset: Offset) -> Result<TopicPartitionList, KafkaError> {
+        let mut place = TopicPartitionList::new();
+        place.add_partition_offset(self.topic, self.number(), offset)?;
+        Ok(place)
+    }
+
+    fn number(&self) -> i32 {
+        i32::try_from(self.partition).unwrap_or(i32::MAX)
+    }
+
+    fn open(&self, isolation: Isolation) -> Result<BaseConsumer, KafkaError> {
+        self.options.reader(isolation).create()
+    }
+
+    /// Where the log begins and ends, for a reader that sees as much.
+    fn bounds(&self, reader: &BaseConsumer) -> Result<(i64, i64), KafkaError> {
+        reader.fetch_watermarks(self.topic, self.number(), PATIENCE)
+    }
+
+    /// The newest marks that anybody wrote, whether they were committed or not.
+    pub(super) fn newest_marks(&self) -> Result<Marks, ReadError> {
+        let reader = self.open(Isolation::Uncommitted)?;
+        let (low, high) = self.bounds(&reader)?;
+        self.marks(&reader, low, high)
+    }
+
+    /// The newest committed marks. Nobody may have a transaction open in the partition: what it
+    /// commits behind our back would be missed.
+    pub(super) fn committed_marks(&self) -> Result<Marks, ReadError> {
+        let (reader, low, high) = self.settled()?;
+        self.marks(&reader, low, high)
+    }
+
+    fn marks(&self, reader: &BaseConsumer, low: i64, high: i64) -> Result<Marks, ReadError> {
+        let mut tail = TAIL;
+        loop {
+            let from = (high - tail).max(low);
+            let mut marks = Marks::default();
+            self.read(reader, from, high, &mut |message| {
+                if let Some(mark) = self.mark(message)? {
+                    marks.see(mark);
+                }
+                Ok(())
+            })?;
+            if from == low || (marks.owner.is_some() && marks.trailer.is_some()) {
+                return Ok(marks);
+            }
+            tail = tail.saturating_mul(8);
+        }
+    }
+
+    /// Hands over every committed record from `from` on. Says where the log ends.
+    pub(super) fn replay(
+        &self,
+        from: u64,
+        each: &mut dyn FnMut(&BorrowedMessage<'_>, Option<Mark>),
+    ) -> Result<u64, ReadError> {
+        let (reader, low, high) = self.settled()?;
+        let from = i64::try_from(from).unwrap_or(i64::MAX).max(low);
+        self.read(&reader, from, high, &mut |message| {
+            each(message, self.mark(message)?);
+            Ok(())
+        })?;
+        Ok(u64::try_from(high).unwrap_or_default())
+    }
+
+    /// A reader of what is committed, once everything up to the end of the log is decided: the
+    /// true end, and not where an open transaction hides what comes after it.
+    fn settled(&self) -> Result<(BaseConsumer, i64, i64), ReadError> {
+        let (low, high) = self.bounds(&self.open(Isolation::Uncommitted)?)?;
+        let reader = self.open(Isolation::Committed)?;
+        let began = Instant::now();
+        while self.bounds(&reader)?.1 < high {
+            if began.elapsed() > PATIENCE {
+                return Err(ReadError::Open {
+                    topic: self.topic.to_owned(),
+                    partition: self.partition,
+                });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok((reader, low, high))
+    }
+
+    fn read(
+        &self,
+        reader: &BaseConsumer,
+        from: i64,
+        until: i64,
+        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        if from >= until {
+            return Ok(());
+        }
+        reader.assign(&self.place(Offset::Offset(from))?)?;
+        let mut heard = Instant::now();
+        loop {
+            match reader.poll(POLL) {
+                Some(Ok(message)) => {
+                    heard = Instant::now();
+                    if message.offset() >= until {
+                        return Ok(());
+                    }
+                    each(&message)?;
+                }
+                // Everything before `until` was decided when this began: the end that it meets is
+                // at least there.
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(error.into()),
+                None if heard.elapsed() > PATIENCE => {
+                    return Err(ReadError::Silent {
+                        topic: self.topic.to_owned(),
+                        partition: self.partition,
+                    });
+                }
+                Some(Err(_)) | None => {}
+            }
+        }
+    }
+
+    fn mark(&self, message: &BorrowedMessage<'_>) -> Result<Option<Mark>, ReadError> {
+        let marks = [Some(TRAILER_KEY), Some(OWNER_KEY)];
+        if !marks.contains(&message.key()) {
+            return Ok(None);
+        }
+        let damaged = || ReadError::Damaged {
+            topic: self.topic.to_owned(),
+            partition: self.partition,
+            offset: message.offset(),
+        };
+        let bytes = message.payload().ok_or_else(damaged)?;
+        Mark::decode(bytes).map(Some).map_err(|_| damaged())
+    }
+}

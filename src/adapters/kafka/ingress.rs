@@ -1,0 +1,70 @@
+//! The door's producer. A webhook is answered when the brokers have it, and not before.
+
+use super::records;
+use super::settings::KafkaOptions;
+use crate::attempt::Position;
+use crate::ports::{Append, AppendError};
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use tokio::sync::oneshot;
+
+type Delivered = oneshot::Sender<Result<Position, KafkaError>>;
+
+pub(super) struct Answers;
+
+impl ClientContext for Answers {}
+
+impl ProducerContext for Answers {
+    type DeliveryOpaque = Box<Delivered>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, delivered: Box<Delivered>) {
+        let at = match result {
+            Ok(message) => Ok(Position {
+                partition: u32::try_from(message.partition()).unwrap_or_default(),
+                offset: u64::try_from(message.offset()).unwrap_or_default(),
+            }),
+            Err((error, _)) => Err(error.clone()),
+        };
+        let _nobody_waits = delivered.send(at);
+    }
+}
+
+pub(super) struct Ingress {
+    producer: ThreadedProducer<Answers>,
+    topic: String,
+}
+
+impl Ingress {
+    pub(super) fn open(options: &KafkaOptions, topic: String) -> KafkaResult<Self> {
+        Ok(Self { producer: options.ingress().create_with_context(Answers)?, topic })
+    }
+
+    pub(super) async fn append(&self, signals: Vec<Append>) -> Result<Vec<Position>, AppendError> {
+        let mut answers = Vec::with_capacity(signals.len());
+        for Append { partition, record, .. } in &signals {
+            let (delivered, answer) = oneshot::channel();
+            let kafka = BaseRecord::<(), [u8], _>::with_opaque_to(&self.topic, Box::new(delivered))
+                .partition(i32::try_from(*partition).unwrap_or(i32::MAX))
+                .payload(record.value.as_ref())
+                .headers(records::headers(record));
+            self.producer.send(kafka).map_err(|(error, _)| refused(error))?;
+            answers.push(answer);
+        }
+        let mut places = Vec::with_capacity(answers.len());
+        for answer in answers {
+            places.push(answer.await.map_err(|_| AppendError::Closed)?.map_err(refused)?);
+        }
+        Ok(places)
+    }
+}
+
+fn refused(error: KafkaError) -> AppendError {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+        return AppendError::Overloaded;
+    }
+    tracing::warn!(%error, "a webhook may not have reached the brokers");
+    AppendError::Unknown
+}

@@ -1,0 +1,267 @@
+//! The Journal port over Kafka.
+
+use super::changelog::{Changelog, ReadError};
+use super::inbox::{Inbox, InboxIntake};
+use super::ingress::Ingress;
+use super::membership::Membership;
+use super::settings::{HEARTBEAT, KafkaOptions};
+use super::writer::{WriteError, Writer, Writers, fence};
+use crate::attempt::Position;
+use crate::ports::{
+    Append, AppendError, Commit, CommitError, Committed, Journal, JournalError, Replayed, Seat,
+    Takeover,
+};
+use crate::wire::Topic;
+use crate::wire::trailer::{Mark, Owner};
+use bytes::Bytes;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+
+/// How long to hold still after somebody else wrote under our name. It is the newer one: by then the
+/// group has said so, and this process ends. Taking the name back at once would fence it in turn.
+const AFTER_A_FENCE: Duration = HEARTBEAT.saturating_mul(2);
+
+/// Fences in a row after which two processes must have one name.
+const FENCES_MAX: u32 = 3;
+
+#[derive(Clone)]
+pub struct KafkaJournal(Arc<Shared>);
+
+struct Shared {
+    options: KafkaOptions,
+    /// The `attempts` topic.
+    attempts: String,
+    ingress: Ingress,
+    members: Membership,
+    writers: Arc<Writers>,
+    held: Mutex<BTreeMap<u32, Held>>,
+}
+
+/// A partition that this process has taken over.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    epoch: u64,
+    /// The first signal that no commit of ours covers.
+    next: u64,
+}
+
+impl KafkaJournal {
+    /// Joins the group. Partitions come to the lanes from here on.
+    pub async fn open(options: KafkaOptions) -> Result<Self, JournalError> {
+        let opening = spawn_blocking(move || Shared::open(options));
+        let shared = opening.await.map_err(|_| JournalError::Closed)?;
+        Ok(Self(Arc::new(shared.map_err(brokers)?)))
+    }
+
+    /// Leaves the group. What the lanes have decided is committed; what they have not comes to whoever
+    /// has the partitions next.
+    pub async fn close(&self) {
+        let _panicked = self.blocking(|shared| shared.members.leave()).await;
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&Shared) -> T + Send + 'static,
+    ) -> Option<T> {
+        let shared = Arc::clone(&self.0);
+        spawn_blocking(move || what(&shared)).await.ok()
+    }
+}
+
+impl Shared {
+    fn open(options: KafkaOptions) -> Result<Self, KafkaError> {
+        let topics = options.topics();
+        let signals = topics.name(Topic::Signals);
+        let lanes = options.lanes.max(1);
+        let inboxes: Vec<Inbox> = (0..lanes).map(|_| Inbox::default()).collect();
+        let writers = Arc::new(Writers::new(lanes));
+        Ok(Self {
+            attempts: topics.name(Topic::Attempts),
+            ingress: Ingress::open(&options, signals.clone())?,
+            members: Membership::join(&options, signals, inboxes, Arc::clone(&writers))?,
+            writers,
+            held: Mutex::default(),
+            options,
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u32, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changelog(&self, partition: u32) -> Changelog<'_> {
+        Changelog { options: &self.options, topic: &self.attempts, partition }
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
+        let seat = commit.parts.first().map_or(0, |part| self.writers.seat(part.partition));
+        let mut slot = self.writers.lock(seat);
+        for part in &commit.parts {
+            let partition = part.partition;
+            let follows = self.held().get(&partition).is_some_and(|held| {
+                (held.epoch, held.next) == (part.trailer.epoch, part.trailer.previous)
+            });
+            let ours = follows && self.members.has(partition);
+            if !ours || self.writers.seat(partition) != seat {
+                return Err(CommitError::Fenced { partition });
+            }
+        }
+        let Some(writer) = slot.as_ref() else { return Err(CommitError::InDoubt) };
+        match writer.commit(&self.members, commit) {
+            Ok(committed) => {
+                let mut held = self.held();
+                for part in &commit.parts {
+                    if let Some(held) = held.get_mut(&part.partition) {
+                        held.next = part.trailer.next;
+                    }
+                }
+                Ok(committed)
+            }
+            Err(error) => {
+                tracing::warn!(%error, lane = seat, "a commit is in doubt; what happened is read");
+                *slot = None;
+                if matches!(error, WriteError::Fenced) {
+                    std::thread::sleep(AFTER_A_FENCE);
+                }
+                Err(CommitError::InDoubt)
+            }
+        }
+    }
+
+    fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
+        for _ in 0..FENCES_MAX {
+            if self.members.replaced().is_some() {
+                return Err(JournalError::Replaced);
+            }
+            if let Some(taken) = self.try_to_take_over(partition, owner)? {
+                return Ok(taken);
+            }
+            std::thread::sleep(AFTER_A_FENCE);
+        }
+        Err(JournalError::Replaced)
+    }
+
+    /// `None` where somebody else wrote under our name meanwhile.
+    fn try_to_take_over(
+        &self,
+        partition: u32,
+        owner: &Owner,
+    ) -> Result<Option<Takeover>, JournalError> {
+        let seat = self.writers.seat(partition);
+        let mut slot = self.writers.lock(seat);
+        self.members.stop_flow(partition);
+        self.held().remove(&partition);
+        if !self.members.has(partition) {
+            return Err(JournalError::NotAssigned { partition });
+        }
+        let name = self.options.writer(seat);
+        if slot.is_none() {
+            *slot = Some(Writer::open(&self.options, &name).map_err(written)?);
+        }
+        let Some(writer) = slot.as_ref() else { return Err(JournalError::Closed) };
+        let changelog = self.changelog(partition);
+        // Whoever was last here may be dead with a transaction open, or think that it is alive.
+        let newest = changelog.newest_marks().map_err(read)?;
+        if let Some(other) = newest.writer().filter(|other| *other != name) {
+            fence(&self.options, other).map_err(brokers)?;
+        }
+        let marks = changelog.committed_marks().map_err(read)?;
+        let committed = self.members.committed(partition).map_err(brokers)?;
+        let next = marks.trailer.as_ref().map(|trailer| trailer.next);
+        let next = match (next, committed) {
+            (Some(next), Some(committed)) if next == committed => next,
+            (Some(next), None) => next,
+            (None, None) => 0,
+            (None, Some(0)) => 0,
+            (next, Some(committed)) => {
+                return Err(JournalError::Torn { partition, next: next.unwrap_or(0), committed });
+            }
+        };
+        let epoch = marks.epoch() + 1;
+        let owner = Owner { writer: name, epoch, next, ..owner.clone() };
+        let changelog_end = match writer.take_over(&self.members, partition, &owner) {
+            Ok(end) => end,
+            Err(error) => {
+                *slot = None;
+                return if matches!(error, WriteError::Fenced) {
+                    Ok(None)
+                } else {
+                    Err(written(error))
+                };
+            }
+        };
+        self.held().insert(partition, Held { epoch, next });
+        self.members.flow(partition, next).map_err(brokers)?;
+        Ok(Some(Takeover { epoch, trailer: marks.trailer, changelog_end }))
+    }
+}
+
+impl Journal for KafkaJournal {
+    type Intake = InboxIntake;
+
+    fn partitions(&self) -> u32 {
+        self.0.options.partitions
+    }
+
+    async fn append(&self, signals: Vec<Append>) -> Result<Vec<Position>, AppendError> {
+        self.0.ingress.append(signals).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let done = self.blocking(move |shared| shared.commit(&commit)).await;
+        done.unwrap_or(Err(CommitError::InDoubt))
+    }
+
+    async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
+        let owner = owner.clone();
+        let done = self.blocking(move |shared| shared.take_over(partition, &owner)).await;
+        done.unwrap_or(Err(JournalError::Closed))
+    }
+
+    fn replay(
+        &self,
+        partition: u32,
+        from: u64,
+        each: &mut dyn FnMut(Replayed),
+    ) -> Result<u64, JournalError> {
+        let hand_over = &mut |message: &rdkafka::message::BorrowedMessage<'_>, mark| {
+            let changelog = u64::try_from(message.offset()).unwrap_or_default() + 1;
+            match mark {
+                Some(Mark::Owner(Owner { epoch, .. })) => each(Replayed::Upto { epoch, changelog }),
+                Some(Mark::Trailer(trailer)) => {
+                    each(Replayed::Upto { epoch: trailer.epoch, changelog });
+                }
+                None => each(Replayed::State {
+                    key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
+                    value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+                }),
+            }
+        };
+        self.0.changelog(partition).replay(from, hand_over).map_err(read)
+    }
+
+    fn intake(&self, seat: Seat) -> InboxIntake {
+        InboxIntake(self.0.members.inbox(seat))
+    }
+}
+
+fn brokers(error: KafkaError) -> JournalError {
+    JournalError::Brokers(error.to_string())
+}
+
+fn read(error: ReadError) -> JournalError {
+    match error {
+        ReadError::Damaged { .. } => JournalError::Damaged(error.to_string()),
+        ReadError::Brokers(_) | ReadError::Open { .. } | ReadError::Silent { .. } => {
+            JournalError::Brokers(error.to_string())
+        }
+    }
+}
+
+fn written(error: WriteError) -> JournalError {
+    JournalError::Brokers(error.to_string())
+}

@@ -1,0 +1,322 @@
+//! The one consumer of a process: which partitions are its, what comes in them, and letting go.
+
+use super::inbox::{Flow, Inbox};
+use super::native;
+use super::records;
+use super::settings::{KafkaOptions, PATIENCE};
+use super::writer::Writers;
+use crate::attempt::Position;
+use crate::ports::{Fetched, LettingGo, Seat};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long a lane may take to let go of partitions. Within it the brokers go on counting them as
+/// ours; past it somebody else may get them while we still have a transaction under way, so the
+/// process ends instead.
+const LET_GO: Duration = Duration::from_secs(10);
+
+/// How long joining the group may take: a member that died must have been given up before.
+const JOIN: Duration = Duration::from_secs(30);
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// A partition that is assigned to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Assigned {
+    /// Nobody has taken it over yet: nothing comes of it.
+    Waiting,
+    /// What comes of it is the lane's, from this signal on.
+    Flowing { next: u64 },
+}
+
+pub(super) struct Group {
+    topic: String,
+    inboxes: Vec<Inbox>,
+    writers: Arc<Writers>,
+    assigned: Mutex<BTreeMap<u32, Assigned>>,
+    /// Whether the group has said once what is ours.
+    joined: AtomicBool,
+    closing: AtomicBool,
+}
+
+impl ClientContext for Group {}
+
+impl ConsumerContext for Group {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let partitions: Vec<u32> =
+            list.elements().iter().filter_map(|one| u32::try_from(one.partition()).ok()).collect();
+        let done = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.given(consumer, &partitions)
+        } else if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
+            self.let_go(&partitions);
+            consumer.incremental_unassign(list)
+        } else {
+            consumer.unassign()
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, ?partitions, "the group's assignment was not taken");
+        }
+    }
+}
+
+impl Group {
+    fn assigned(&self) -> MutexGuard<'_, BTreeMap<u32, Assigned>> {
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seat(&self, partition: u32) -> usize {
+        partition as usize % self.inboxes.len()
+    }
+
+    fn list(&self, partitions: &[u32], offset: Offset) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for &partition in partitions {
+            list.add_partition_offset(&self.topic, number(partition), offset)?;
+        }
+        Ok(list)
+    }
+
+    /// Takes an assignment. Nothing flows until the lane has taken the partition over.
+    fn given(&self, consumer: &BaseConsumer<Self>, partitions: &[u32]) -> KafkaResult<()> {
+        let list = self.list(partitions, Offset::Beginning)?;
+        consumer.incremental_assign(&list)?;
+        consumer.pause(&list)?;
+        self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Waiting)));
+        for (at, inbox) in self.inboxes.iter().enumerate() {
+            let theirs = partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
+            inbox.assign(theirs);
+        }
+        self.joined.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Returns when no lane has anything under way for these partitions.
+    fn let_go(&self, partitions: &[u32]) {
+        let mut waits = vec![];
+        for (at, inbox) in self.inboxes.iter().enumerate() {
+            let theirs: Vec<u32> =
+                partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
+            if !theirs.is_empty() {
+                let (letting_go, gone) = LettingGo::new();
+                inbox.revoke(theirs, letting_go);
+                waits.push(gone);
+            }
+        }
+        let began = Instant::now();
+        let seats: BTreeSet<usize> = partitions.iter().map(|p| self.seat(*p)).collect();
+        for mut gone in waits {
+            while let Err(tokio::sync::oneshot::error::TryRecvError::Empty) = gone.try_recv() {
+                if self.closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                if began.elapsed() > LET_GO {
+                    tracing::error!(?partitions, "a lane does not let go; ending the process");
+                    std::process::abort();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        // A lane that ended in the middle of a transaction let go without waiting for it.
+        seats.into_iter().for_each(|seat| self.writers.wait(seat));
+        self.assigned().retain(|partition, _| !partitions.contains(partition));
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>) {
+        let (Ok(partition), Ok(offset)) =
+            (u32::try_from(message.partition()), u64::try_from(message.offset()))
+        else {
+            return;
+        };
+        let record = records::read(message);
+        // Held until it is pushed, so that nothing of a partition comes after its flow was stopped.
+        let mut assigned = self.assigned();
+        if let Some(Assigned::Flowing { next }) = assigned.get_mut(&partition)
+            && offset >= *next
+        {
+            *next = offset + 1;
+            let position = Position { partition, offset };
+            self.inboxes[self.seat(partition)].push(Fetched { position, record, proven: None });
+        }
+    }
+}
+
+pub(super) struct Membership {
+    consumer: Arc<BaseConsumer<Group>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Membership {
+    /// Joins the group, and waits until something is known of what is ours.
+    pub(super) fn join(
+        options: &KafkaOptions,
+        topic: String,
+        inboxes: Vec<Inbox>,
+        writers: Arc<Writers>,
+    ) -> KafkaResult<Self> {
+        let group = Group {
+            topic: topic.clone(),
+            inboxes,
+            writers,
+            assigned: Mutex::default(),
+            joined: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        };
+        let consumer: BaseConsumer<Group> = options.member().create_with_context(group)?;
+        consumer.subscribe(&[&topic])?;
+        let consumer = Arc::new(consumer);
+        let polled = Arc::clone(&consumer);
+        let thread = std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || poll(&polled))
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        let joined = Self { consumer, thread: Some(thread) };
+        let began = Instant::now();
+        while !joined.group().joined.load(Ordering::SeqCst) {
+            if began.elapsed() > JOIN {
+                let silent = RDKafkaErrorCode::OperationTimedOut;
+                return Err(KafkaError::Subscription(silent.to_string()));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(joined)
+    }
+
+    fn group(&self) -> &Group {
+        self.consumer.context()
+    }
+
+    /// Why this process can never be a member again: the brokers gave its name to another.
+    pub(super) fn replaced(&self) -> Option<String> {
+        self.consumer.client().fatal_error().map(|(_, why)| why)
+    }
+
+    pub(super) fn has(&self, partition: u32) -> bool {
+        self.group().assigned().contains_key(&partition)
+    }
+
+    pub(super) fn inbox(&self, seat: Seat) -> Inbox {
+        self.group().inboxes[seat.lane as usize].clone()
+    }
+
+    /// Leaves the group, so that others need not wait until we are given up. Returns when nothing is
+    /// ours any more.
+    pub(super) fn leave(&self) {
+        self.consumer.unsubscribe();
+        let began = Instant::now();
+        while !self.group().assigned().is_empty() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The group's committed position of a partition.
+    pub(super) fn committed(&self, partition: u32) -> KafkaResult<Option<u64>> {
+        let asked = self.group().list(&[partition], Offset::Invalid)?;
+        let answered = self.consumer.committed_offsets(asked, PATIENCE)?;
+        let offset = answered.elements().first().map(|one| one.offset());
+        let Some(Offset::Offset(offset)) = offset else { return Ok(None) };
+        Ok(u64::try_from(offset).ok())
+    }
+
+    /// Lets the signals of a partition come to its lane, from `next` on.
+    pub(super) fn flow(&self, partition: u32, next: u64) -> KafkaResult<()> {
+        let group = self.group();
+        let list = group.list(&[partition], Offset::Invalid)?;
+        // Paused, so that nothing of before the seek is taken for what comes after it.
+        self.consumer.pause(&list)?;
+        let at = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
+        self.consumer.seek(&group.topic, number(partition), at, PATIENCE)?;
+        if let Some(assigned) = group.assigned().get_mut(&partition) {
+            *assigned = Assigned::Flowing { next };
+        }
+        if !group.inboxes[group.seat(partition)].is_paused() {
+            self.consumer.resume(&list)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing more comes of a partition until it is taken over again.
+    pub(super) fn stop_flow(&self, partition: u32) {
+        let group = self.group();
+        let mut assigned = group.assigned();
+        if let Some(assigned) = assigned.get_mut(&partition) {
+            *assigned = Assigned::Waiting;
+        }
+        group.inboxes[group.seat(partition)].forget(partition);
+    }
+
+    /// What a transaction must carry so that it is refused once we are no member any more. Offsets
+    /// under the metadata of nobody are taken from anybody: then there is none.
+    pub(super) fn metadata(&self) -> Option<ConsumerGroupMetadata> {
+        let before = native::generation(&self.consumer)?;
+        let metadata = self.consumer.group_metadata()?;
+        (native::generation(&self.consumer) == Some(before)).then_some(metadata)
+    }
+
+    pub(super) fn offsets(&self, next: &[(u32, u64)]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for &(partition, next) in next {
+            let at = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
+            list.add_partition_offset(&self.group().topic, number(partition), at)?;
+        }
+        Ok(list)
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.group().closing.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn poll(consumer: &BaseConsumer<Group>) {
+    let group = consumer.context();
+    while !group.closing.load(Ordering::SeqCst) {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => group.take(&message),
+            Some(Err(error)) => tracing::warn!(%error, "the brokers gave an error for a signal"),
+            None => {}
+        }
+        if let Some((_, why)) = consumer.client().fatal_error() {
+            tracing::error!(why, "the brokers have given this process's name to another");
+            break;
+        }
+        for (at, inbox) in group.inboxes.iter().enumerate() {
+            let Some(flow) = inbox.flow() else { continue };
+            let theirs: Vec<u32> = group
+                .assigned()
+                .iter()
+                .filter(|(p, how)| group.seat(**p) == at && **how != Assigned::Waiting)
+                .map(|(p, _)| *p)
+                .collect();
+            let done = group.list(&theirs, Offset::Invalid).and_then(|list| match flow {
+                Flow::Pause => consumer.pause(&list),
+                Flow::Resume => consumer.resume(&list),
+            });
+            if let Err(error) = done {
+                tracing::error!(%error, ?flow, "the flow of signals was not changed");
+            }
+        }
+    }
+    group.inboxes.iter().for_each(Inbox::close);
+}
+
+fn number(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,31 @@
+//! The journal of a cluster, in Kafka. What a lane decides is one transaction: forwarded signals,
+//! outputs, states, trailers and the offsets that it has consumed.
+//!
+//! | file        | what it holds                                                             |
+//! |-------------|---------------------------------------------------------------------------|
+//! | `journal`   | the Journal port: joins the others                                        |
+//! | `settings`  | how clients are made, and what exactly-once rests on                      |
+//! | `topics`    | their names, and making them                                              |
+//! | `records`   | a signal as a Kafka record                                                |
+//! | `ingress`   | the door's producer: acknowledged only when the brokers have it           |
+//! | `membership`| the one consumer: what is assigned, what comes, and letting go            |
+//! | `inbox`     | what waits for a lane                                                     |
+//! | `changelog` | reading one partition of `attempts`: last marks, replay                   |
+//! | `writer`    | one lane's transactional producer                                         |
+//! | `native`    | the two things that rdkafka does not offer; all `unsafe` is there         |
+
+mod changelog;
+mod inbox;
+mod ingress;
+mod journal;
+mod membership;
+mod native;
+mod records;
+mod settings;
+mod topics;
+mod writer;
+
+pub use inbox::InboxIntake;
+pub use journal::KafkaJournal;
+pub use settings::KafkaOptions;
+pub use topics::{TopicsError, create};

@@ -1,0 +1,145 @@
+//! How clients of the brokers are made, and the settings that exactly-once rests on.
+
+use super::topics::Topics;
+use rdkafka::ClientConfig;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+#[derive(Clone, Debug)]
+pub struct KafkaOptions {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    pub group: String,
+    pub topic_prefix: String,
+    /// Passed on as they are. Some are passwords.
+    pub properties: BTreeMap<String, SecretString>,
+    /// Unique per process, and the same after a restart.
+    pub instance: String,
+    pub partitions: u32,
+    pub lanes: u32,
+}
+
+/// How long a member may be silent before its partitions are given away: the least that a broker
+/// takes by default. It is how long a process that is killed for good keeps its partitions.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// A graceful hand-over takes one heartbeat of the one who takes over.
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
+
+/// The longest that a transaction may stay open. A batch takes milliseconds.
+pub(super) const TRANSACTION: Duration = Duration::from_secs(15);
+
+/// The longest wait for anything that is asked of the brokers once.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+impl KafkaOptions {
+    pub(super) fn topics(&self) -> Topics {
+        Topics::new(&self.topic_prefix)
+    }
+
+    /// Names one lane of this instance to the brokers. Whoever initializes a producer of this name
+    /// ends what the one before it had open.
+    pub(super) fn transactional_id(&self, writer: &str) -> String {
+        format!("{}-{writer}", self.topic_prefix)
+    }
+
+    pub(super) fn writer(&self, seat: usize) -> String {
+        format!("{}/{seat}", self.instance)
+    }
+
+    fn base(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (name, value) in &self.properties {
+            config.set(name, value.expose_secret());
+        }
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", format!("tidegate-{}", self.instance))
+            .set("log.connection.close", "true")
+            .set("socket.nagle.disable", "true")
+            .set("allow.auto.create.topics", "false");
+        config
+    }
+
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.base()
+    }
+
+    /// The member of the group that signals come to.
+    pub(super) fn member(&self) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("group.id", &self.group)
+            .set("group.instance.id", &self.instance)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("session.timeout.ms", SESSION.as_millis().to_string())
+            .set("heartbeat.interval.ms", HEARTBEAT.as_millis().to_string())
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "error")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.queue.backoff.ms", "5")
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "16384");
+        config
+    }
+
+    /// Reads a partition that it is given, outside of any group.
+    pub(super) fn reader(&self, isolation: Isolation) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("group.id", format!("{}-reader", self.group))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", isolation.word())
+            .set("auto.offset.reset", "error")
+            .set("fetch.wait.max.ms", "10")
+            .set("fetch.queue.backoff.ms", "5")
+            .set("queued.max.messages.kbytes", "16384");
+        config
+    }
+
+    /// The door's producer.
+    pub(super) fn ingress(&self) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("linger.ms", "1")
+            .set("message.timeout.ms", PATIENCE.as_millis().to_string());
+        config
+    }
+
+    /// A producer that commits under `transactional_id`.
+    pub(super) fn transactions(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.base();
+        config
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
+            .set("linger.ms", "0")
+            .set("batch.size", "1000000")
+            .set("retry.backoff.ms", "5")
+            .set("retry.backoff.max.ms", "200")
+            .set("queue.buffering.max.messages", "1000000");
+        config
+    }
+}
+
+/// Which records a reader sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Isolation {
+    Committed,
+    Uncommitted,
+}
+
+impl Isolation {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Committed => "read_committed",
+            Self::Uncommitted => "read_uncommitted",
+        }
+    }
+}

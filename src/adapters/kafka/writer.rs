@@ -1,0 +1,275 @@
+//! One lane's transactional producer. A transaction either is known to be committed, or the
+//! producer is thrown away and the partitions are read anew: an error says nothing about an outcome.
+
+use super::changelog::OWNER_KEY;
+use super::membership::Membership;
+use super::native::{self, NotCommitted};
+use super::records;
+use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
+use super::topics::Topics;
+use crate::ports::{Append, Commit, Committed, Part};
+use crate::wire::Topic;
+use crate::wire::cloudevents;
+use crate::wire::section::{Record, records as records_of};
+use crate::wire::trailer::{Mark, Owner, TRAILER_KEY};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The longest wait for room in the producer's queue. A batch is far smaller than the queue.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{0}")]
+    Kafka(KafkaError),
+    /// Somebody else has initialized a producer of this name.
+    #[error("another process writes under the name of this lane")]
+    Fenced,
+    #[error("this process is no member of the group")]
+    NoMember,
+    #[error("the transaction was not committed for certain: {0}")]
+    Unknown(String),
+    #[error("a connection was lost within the transaction: what is repeated of it may come late")]
+    Suspect,
+    #[error("what is to be written cannot be read")]
+    Malformed,
+}
+
+impl From<KafkaError> for WriteError {
+    fn from(error: KafkaError) -> Self {
+        let code = if let KafkaError::Transaction(error) = &error {
+            Some(error.code())
+        } else {
+            error.rdkafka_error_code()
+        };
+        if code == Some(RDKafkaErrorCode::Fenced) { Self::Fenced } else { Self::Kafka(error) }
+    }
+}
+
+impl From<NotCommitted> for WriteError {
+    fn from(error: NotCommitted) -> Self {
+        if error.code == RDKafkaErrorCode::Fenced {
+            return Self::Fenced;
+        }
+        Self::Unknown(error.said)
+    }
+}
+
+/// What the producer's own threads tell.
+#[derive(Default)]
+pub(super) struct Watch {
+    /// Where the mark of each partition went.
+    marks: Mutex<BTreeMap<i32, i64>>,
+    /// A connection failed or a request timed out since the producer was initialized. librdkafka
+    /// repeats such a request by itself, and the first copy may arrive within the next transaction.
+    suspect: AtomicBool,
+}
+
+impl ClientContext for Watch {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if matches!(facility, "FAIL" | "REQTMOUT") {
+            self.suspect.store(true, Ordering::SeqCst);
+        }
+        tracing::debug!(?level, facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.suspect.store(true, Ordering::SeqCst);
+        tracing::warn!(%error, reason, "a lane's producer");
+    }
+}
+
+/// Whose delivery is worth remembering.
+const MARK: usize = 1;
+const OTHER: usize = 0;
+
+impl ProducerContext for Watch {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, what: usize) {
+        if let (Ok(message), MARK) = (result, what) {
+            let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+            marks.insert(message.partition(), message.offset());
+        }
+    }
+}
+
+pub(super) struct Writer {
+    producer: ThreadedProducer<Watch>,
+    topics: Topics,
+}
+
+/// One writer per lane of this process; none where the outcome of its last transaction is not
+/// known for certain.
+pub(super) struct Writers(Vec<Mutex<Option<Writer>>>);
+
+impl Writers {
+    pub(super) fn new(lanes: u32) -> Self {
+        Self((0..lanes).map(|_| Mutex::default()).collect())
+    }
+
+    pub(super) fn seat(&self, partition: u32) -> usize {
+        partition as usize % self.0.len()
+    }
+
+    /// Nobody else writes while this is held.
+    pub(super) fn lock(&self, seat: usize) -> MutexGuard<'_, Option<Writer>> {
+        self.0[seat].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when what a lane has under way is over.
+    pub(super) fn wait(&self, seat: usize) {
+        drop(self.lock(seat));
+    }
+}
+
+impl Writer {
+    /// Takes the name over: whatever the one before had open under it is ended.
+    pub(super) fn open(options: &KafkaOptions, writer: &str) -> Result<Self, WriteError> {
+        let config = options.transactions(&options.transactional_id(writer));
+        let producer: ThreadedProducer<Watch> = config.create_with_context(Watch::default())?;
+        producer.init_transactions(PATIENCE)?;
+        producer.client().context().suspect.store(false, Ordering::SeqCst);
+        Ok(Self { producer, topics: options.topics() })
+    }
+
+    pub(super) fn commit(
+        &self,
+        members: &Membership,
+        commit: &Commit,
+    ) -> Result<Committed, WriteError> {
+        let next: Vec<(u32, u64)> =
+            commit.parts.iter().map(|part| (part.partition, part.trailer.next)).collect();
+        self.transaction(members, &next, || {
+            commit.forwards.iter().try_for_each(|forward| self.forward(forward))?;
+            commit.parts.iter().try_for_each(|part| self.part(part))
+        })
+    }
+
+    /// Writes down who decides for a partition from here on, without moving its position.
+    pub(super) fn take_over(
+        &self,
+        members: &Membership,
+        partition: u32,
+        owner: &Owner,
+    ) -> Result<u64, WriteError> {
+        let mut value = vec![];
+        Mark::Owner(owner.clone()).encode(&mut value);
+        let committed = self.transaction(members, &[(partition, owner.next)], || {
+            let topic = self.topics.name(Topic::Attempts);
+            self.send(
+                BaseRecord::with_opaque_to(&topic, MARK)
+                    .partition(number(partition))
+                    .key(OWNER_KEY)
+                    .payload(value.as_slice()),
+            )
+        })?;
+        committed.changelog.first().map(|(_, at)| *at).ok_or(WriteError::Malformed)
+    }
+
+    fn transaction(
+        &self,
+        members: &Membership,
+        next: &[(u32, u64)],
+        write: impl FnOnce() -> Result<(), WriteError>,
+    ) -> Result<Committed, WriteError> {
+        let watch = self.producer.client().context();
+        watch.marks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.producer.begin_transaction()?;
+        write()?;
+        let metadata = members.metadata().ok_or(WriteError::NoMember)?;
+        let offsets = members.offsets(next)?;
+        self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)?;
+        native::commit_transaction(self.producer.client(), TRANSACTION)
+            .map_err(WriteError::from)?;
+        if watch.suspect.load(Ordering::SeqCst) {
+            return Err(WriteError::Suspect);
+        }
+        let marks = watch.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = |partition: u32| {
+            let offset = *marks.get(&number(partition))?;
+            Some((partition, u64::try_from(offset).ok()? + 1))
+        };
+        let changelog: Option<Vec<_>> = next.iter().map(|(p, _)| after(*p)).collect();
+        Ok(Committed { changelog: changelog.ok_or(WriteError::Malformed)? })
+    }
+
+    fn forward(&self, forward: &Append) -> Result<(), WriteError> {
+        let topic = self.topics.name(Topic::Signals);
+        self.send(
+            BaseRecord::<(), [u8], usize>::with_opaque_to(&topic, OTHER)
+                .partition(number(forward.partition))
+                .payload(forward.record.value.as_ref())
+                .headers(records::headers(&forward.record)),
+        )
+    }
+
+    fn part(&self, part: &Part) -> Result<(), WriteError> {
+        for run in &part.runs {
+            let topic = self.topics.name(run.topic);
+            for record in records_of(&run.bytes) {
+                let record = record.map_err(|_| WriteError::Malformed)?;
+                let is_mark = run.topic == Topic::Attempts && record.key == TRAILER_KEY;
+                let kafka = BaseRecord::with_opaque_to(&topic, if is_mark { MARK } else { OTHER })
+                    .partition(number(part.partition))
+                    .key(record.key)
+                    .payload(record.value)
+                    .timestamp(record.at.0)
+                    .headers(headers(run.topic, &record, part));
+                self.send(kafka)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send<K: rdkafka::message::ToBytes + ?Sized>(
+        &self,
+        record: BaseRecord<'_, K, [u8], usize>,
+    ) -> Result<(), WriteError> {
+        let began = Instant::now();
+        let mut record = record;
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((error, back)) if is_full(&error) && began.elapsed() < QUEUE_PATIENCE => {
+                    record = back;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Ends whatever a producer of this name, dead or not, has open.
+pub(super) fn fence(options: &KafkaOptions, writer: &str) -> KafkaResult<()> {
+    let config = options.transactions(&options.transactional_id(writer));
+    let producer: ThreadedProducer<Watch> = config.create_with_context(Watch::default())?;
+    producer.init_transactions(PATIENCE)
+}
+
+fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
+/// Beside an output: what CloudEvents asks for, and the transaction that it came with.
+fn headers(topic: Topic, record: &Record<'_>, part: &Part) -> OwnedHeaders {
+    let transaction = format!("{}.{}", part.trailer.epoch, part.trailer.transaction);
+    let stamp = Header { key: "tg-txn", value: Some(transaction.as_str()) };
+    let headers = OwnedHeaders::new().insert(stamp);
+    let events = cloudevents::headers(topic, record).into_iter().flatten();
+    events.fold(headers, |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value.as_str()) })
+    })
+}
+
+fn number(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,166 @@
+//! A process of a cluster, within the test: lanes over a real Kafka and a real Redis.
+
+use super::says;
+use super::services::kafka::Kafka;
+use super::services::redis::Redis;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tidegate::actors::{DriverOptions, Engine, EngineOptions};
+use tidegate::adapters::kafka::{self, KafkaJournal, KafkaOptions};
+use tidegate::adapters::redis::{RedisOptions, RedisView};
+use tidegate::attempt::Policy;
+use tidegate::lane::machine::{Limits, Rules};
+use tidegate::lane::resident::Resident;
+use tidegate::ports::{Append, Journal, SystemClock};
+use tidegate::telemetry::Metrics;
+use tidegate::wire::Topic;
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the processes of one cluster share.
+pub struct Cluster {
+    pub name: String,
+    pub redis: Redis,
+    pub partitions: u32,
+    pub lanes: u32,
+}
+
+pub struct Process {
+    pub journal: KafkaJournal,
+    pub engine: Engine,
+    pub metrics: Metrics,
+}
+
+impl Cluster {
+    pub async fn make(name: &str, partitions: u32, lanes: u32) -> Self {
+        let name = format!("{name}-{}", std::process::id());
+        let cluster = Self { name, redis: Redis::start(), partitions, lanes };
+        kafka::create(&cluster.options("nobody"), 1).await.unwrap();
+        cluster
+    }
+
+    pub fn options(&self, instance: &str) -> KafkaOptions {
+        KafkaOptions {
+            brokers: Kafka::shared().brokers.clone(),
+            group: self.name.clone(),
+            topic_prefix: self.name.clone(),
+            properties: BTreeMap::new(),
+            instance: instance.to_owned(),
+            partitions: self.partitions,
+            lanes: self.lanes,
+        }
+    }
+
+    pub async fn start(&self, instance: &str) -> Process {
+        let journal = KafkaJournal::open(self.options(instance)).await.unwrap();
+        let options = RedisOptions { url: self.redis.url().into(), prefix: self.name.clone() };
+        let view = RedisView::open(&options).await.unwrap();
+        let metrics = Metrics::new().unwrap();
+        let rules = Rules {
+            trust: says::trust(),
+            policy: Policy::default(),
+            partitions: self.partitions,
+            writer: String::new(),
+        };
+        let options = EngineOptions {
+            lanes: self.lanes,
+            driver: DriverOptions {
+                limits: Limits::default(),
+                attempts_memory: 8 << 20,
+                core: Resident::decide,
+            },
+            instance: instance.to_owned(),
+        };
+        let engine =
+            Engine::start(&journal, &view, &SystemClock, &rules, &options, &metrics).await.unwrap();
+        Process { journal, engine, metrics }
+    }
+
+    /// Everything that is committed to a topic now, as JSON.
+    pub fn committed(&self, topic: Topic) -> Vec<serde_json::Value> {
+        let reader: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &Kafka::shared().brokers)
+            .set("group.id", "judge")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest")
+            .create()
+            .unwrap();
+        let name = format!("{}.{}", self.name, topic.word());
+        let mut all = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            all.add_partition_offset(&name, partition as i32, Offset::Beginning).unwrap();
+        }
+        reader.assign(&all).unwrap();
+        let (mut found, mut ended) = (vec![], 0);
+        while ended < self.partitions {
+            match reader.poll(PATIENCE).unwrap() {
+                Ok(message) => {
+                    found.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+                }
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        found
+    }
+
+    /// The attempts of all fulfillments, sorted: one that stands twice was fulfilled twice.
+    pub fn fulfilled(&self) -> Vec<String> {
+        let text = |value: serde_json::Value| value["attempt_id"].as_str().unwrap().to_owned();
+        let mut attempts: Vec<String> =
+            self.committed(Topic::Fulfillments).into_iter().map(text).collect();
+        attempts.sort_unstable();
+        attempts
+    }
+
+    /// Waits until so many fulfillments are committed, and then a little for one too many.
+    pub async fn fulfills(&self, count: usize) -> Vec<String> {
+        let began = Instant::now();
+        loop {
+            let fulfilled = self.fulfilled();
+            if fulfilled.len() >= count {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                return self.fulfilled();
+            }
+            let told = began.elapsed() < PATIENCE;
+            assert!(told, "{} of {count} fulfillments after {PATIENCE:?}", fulfilled.len());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Process {
+    /// Tells it of payments `from..to`: three events each, the last one twice.
+    pub async fn pay(&self, from: u32, to: u32) {
+        let partitions = self.journal.partitions();
+        for n in from..to {
+            let session = format!("gs_{n:05}");
+            let stories = [says::CREATED, says::PROCESSING, says::COMPLETED, says::COMPLETED];
+            let appends: Vec<Append> = (0..)
+                .zip(stories)
+                .map(|(at, kind)| {
+                    let id = format!("evt_{n}_{}", at.min(2));
+                    says::Event::new(&id, kind, &session).append(partitions)
+                })
+                .collect();
+            self.journal.append(appends).await.unwrap();
+        }
+    }
+
+    /// Ends in good order.
+    pub async fn stop(self) {
+        self.engine.drain(Duration::from_secs(20)).await.unwrap();
+        self.journal.close().await;
+    }
+}
+
+pub fn sessions(from: u32, to: u32) -> Vec<String> {
+    (from..to).map(|n| format!("gs_{n:05}")).collect()
+}
