@@ -14,7 +14,7 @@ use support::running::{Dev, PATIENCE, folder, tidegate};
 /// Every page of help, so that a change of words is seen and meant.
 #[test]
 fn help_is_reviewed_like_code() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["dev"],
         &["serve"],
@@ -30,6 +30,9 @@ fn help_is_reviewed_like_code() {
         &["config", "schema"],
         &["completions"],
         &["bench"],
+        &["topics"],
+        &["topics", "init"],
+        &["topics", "verify"],
     ];
     for command in commands {
         let output = tidegate().args(command).arg("--help").env("COLUMNS", "100").output().unwrap();

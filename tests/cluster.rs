@@ -69,3 +69,169 @@ mod on_kafka {
         process.stop().await;
     }
 }
+
+mod produced_on_kafka {
+    use super::support::cluster::{Cluster, PATIENCE, sessions};
+    use super::support::says::{self, COMPLETED, Event};
+    use std::collections::BTreeMap;
+    use std::time::{Duration, Instant};
+
+    /// Somebody else's producer knows the body and 0Gate's signature, and keys as it likes.
+    #[actix::test]
+    async fn a_body_and_its_signature_are_enough_wherever_they_are_put() {
+        let cluster = Cluster::make("foreign", 3, 1).await;
+        let process = cluster.start("a").await;
+        for n in 0..9 {
+            let (id, session) = (format!("evt_{n}"), format!("gs_{n:05}"));
+            let body = Event::new(&id, COMPLETED, &session).body();
+            // Signed long ago: it may have waited in the topic.
+            let signature = says::secret().sign(says::now().seconds() - 90_000, &body);
+            cluster.produce(n % 3, &[("gate-signature", signature.as_bytes())], Some(&body));
+        }
+        assert_eq!(cluster.fulfills(9).await, sessions(0, 9));
+        process.stop().await;
+    }
+
+    #[actix::test]
+    async fn what_nobody_signed_is_a_dead_letter_and_stops_nothing() {
+        let cluster = Cluster::make("garbage", 3, 1).await;
+        let process = cluster.start("a").await;
+        let body = Event::new("evt_1", COMPLETED, "gs_1").body();
+        let forged = format!("t={},v1={}", says::now().seconds(), "0".repeat(64));
+        let signed = says::secret().sign(says::now().seconds(), &body);
+        let large = vec![b'x'; 900_000];
+        cluster.produce(0, &[], Some(&body));
+        cluster.produce(1, &[("gate-signature", forged.as_bytes())], Some(&body));
+        cluster.produce(2, &[("gate-signature", b"\xff\xfe")], Some(b"\x00\x01"));
+        cluster.produce(0, &[("gate-signature", signed.as_bytes())], None);
+        cluster.produce(1, &[("tg-signature", b"0.00"), ("tg-hop", b"x")], Some(&body));
+        cluster.produce(
+            2,
+            &[("gate-signature", signed.as_bytes()), ("tg-endpoint", b"nobody")],
+            Some(&body),
+        );
+        cluster.produce(0, &[("gate-signature", signed.as_bytes())], Some(&large));
+        let authentic = says::secret().sign(says::now().seconds(), b"not json");
+        cluster.produce(1, &[("gate-signature", authentic.as_bytes())], Some(b"not json"));
+        process.pay(0, 5).await;
+        assert_eq!(cluster.fulfills(5).await, sessions(0, 5));
+        let expected = [("unparseable", 1), ("unproven", 7)];
+        let expected: BTreeMap<_, _> = expected.map(|(why, n)| (why.to_owned(), n)).into();
+        let began = Instant::now();
+        while cluster.dead_letters() != expected && began.elapsed() < PATIENCE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(cluster.dead_letters(), expected);
+        process.stop().await;
+    }
+}
+
+mod served_on_kafka {
+    use super::support::cluster::Cluster;
+    use super::support::says::{COMPLETED, CREATED, Event, PROCESSING};
+    use super::support::served::{Configured, Served};
+    use super::support::services::redis::Redis;
+
+    /// Delivers a payment's three events to whoever takes them, until each is acknowledged.
+    fn pay(processes: &[&Served], n: usize) {
+        let session = format!("gs_{n:05}");
+        for (at, kind) in [CREATED, PROCESSING, COMPLETED].into_iter().enumerate() {
+            let id = format!("evt_{n}_{at}");
+            let event = Event::new(&id, kind, &session);
+            let took =
+                processes.iter().cycle().skip(n).take(20).any(|process| {
+                    process.deliver(&event).is_some_and(|answer| answer.status == 200)
+                });
+            assert!(took, "nobody takes {id}");
+        }
+    }
+
+    #[actix::test]
+    async fn processes_come_and_go_and_every_payment_is_fulfilled_once() {
+        let cluster = Cluster::make("served", 6, 2).await;
+        let configured = Configured::of(&cluster, &cluster.redis.url());
+        let (first, second) = (configured.serve("a"), configured.serve("b"));
+        (0..40).for_each(|n| pay(&[&first, &second], n));
+        first.kill();
+        (40..60).for_each(|n| pay(&[&second], n));
+        let first = configured.serve("a");
+        (60..100).for_each(|n| pay(&[&first, &second], n));
+        // What was delivered before comes again, to the other one.
+        (0..100).for_each(|n| pay(&[&second, &first], n));
+        let expected: Vec<String> = (0..100).map(|n| format!("gs_{n:05}")).collect();
+        assert_eq!(cluster.fulfills(100).await, expected);
+        let feed = first.ask("/v1/feeds/fulfillments");
+        assert_eq!(feed.lines().len(), 100, "{}", feed.body);
+        let shown = second.ask("/v1/attempts/gs_00007");
+        assert_eq!(shown.json()["state"], "fulfilled", "{}", shown.body);
+        assert_eq!(first.end(), Some(0));
+        assert_eq!(second.end(), Some(0));
+    }
+
+    #[actix::test]
+    async fn a_feed_goes_on_from_any_position() {
+        let cluster = Cluster::make("feed", 3, 1).await;
+        let configured = Configured::of(&cluster, &cluster.redis.url());
+        let process = configured.serve("a");
+        (0..30).for_each(|n| pay(&[&process], n));
+        cluster.fulfills(30).await;
+        let whole = process.ask("/v1/feeds/fulfillments").lines();
+        assert_eq!(whole.len(), 30);
+        let mut keys: Vec<String> = vec![];
+        let mut after = String::new();
+        loop {
+            let part = process.ask(&format!("/v1/feeds/fulfillments?limit=7&after={after}"));
+            let lines = part.lines();
+            let Some(last) = lines.last() else { break };
+            after = last["position"].as_str().unwrap().to_owned();
+            keys.extend(lines.iter().map(|line| line["key"].as_str().unwrap().to_owned()));
+        }
+        keys.sort_unstable();
+        let expected: Vec<String> = (0..30).map(|n| format!("gs_{n:05}")).collect();
+        assert_eq!(keys, expected, "each once, none left out");
+        for bad in ["x", "1.2", "9999.9999.9999"] {
+            let refused = process.ask(&format!("/v1/feeds/fulfillments?after={bad}"));
+            assert_eq!((refused.status, refused.code().as_str()), (400, "bad_position"));
+        }
+    }
+
+    #[actix::test]
+    async fn what_is_missing_is_said_with_what_to_do() {
+        let cluster = Cluster::make("missing", 3, 1).await;
+        let configured = Configured::of(&cluster, &cluster.redis.url());
+        let told = |words: &[&str]| {
+            let output = configured.run(words);
+            let said = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8(said).unwrap())
+        };
+        let (code, said) = told(&["topics", "verify"]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("replicas is 1 and must be 3"), "{said}");
+        let (code, said) = told(&["topics", "init", "--partitions", "3"]);
+        assert_eq!((code, said.contains("there already")), (Some(0), true), "{said}");
+
+        let elsewhere = Cluster { name: "nobody-made-these".to_owned(), ..cluster };
+        let configured = Configured::of(&elsewhere, &elsewhere.redis.url());
+        let output = configured.run(&["serve"]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("there is no topic") && said.contains("topics init"), "{said}");
+    }
+
+    #[actix::test]
+    async fn a_redis_that_cannot_be_used_is_said_with_what_to_do() {
+        let cluster = Cluster::make("redis", 3, 1).await;
+        let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+        let locked = Redis::start_with(&["--requirepass", "right-password"]);
+        let wrong = format!("redis://:wrong-password@127.0.0.1:{}", locked.port);
+        let nobody = "redis://127.0.0.1:1".to_owned();
+        for (url, code, says) in
+            [(evicting.url(), 78, "noeviction"), (wrong, 69, "password"), (nobody, 69, "is up")]
+        {
+            let output = Configured::of(&cluster, &url).run(&["serve"]);
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(code), "{said}");
+            assert!(said.contains(says) && !said.contains("wrong-password"), "{said}");
+        }
+    }
+}

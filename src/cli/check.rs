@@ -2,7 +2,7 @@
 
 use super::{Output, exit, logging, unless_closed};
 use crate::attempt::{GateClient, UnknownSession};
-use crate::config::{self, Config, Document, Engine, Finding, Level, Problem, Purpose, Where};
+use crate::config::{self, Config, Document, Finding, Level, Problem, Purpose, Where};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -62,8 +62,6 @@ pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
             problems.push(Problem::error(key, message, fix.to_owned()));
         }
     };
-    let cluster = config.engine == Engine::Cluster;
-    missing(cluster, "engine", "engine = \"cluster\"", "use engine = \"embedded\"");
     let gate = config.policy.gate == GateClient::Present;
     missing(gate, "gate.key", "asking 0Gate", "leave `gate.key` out");
     let parks = config.policy.unknown_session == UnknownSession::Park;

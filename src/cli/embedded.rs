@@ -1,8 +1,12 @@
 //! Joins the embedded engine: folder, journal, view, lanes.
 
+use super::Failure;
+use super::host::{Host, HostPlan};
 use crate::actors::{DriverOptions, Engine, EngineError, EngineOptions};
 use crate::adapters::embedded::disk::RealDisk;
-use crate::adapters::embedded::{DataFolder, EmbeddedJournal, FjallView, JournalOptions};
+use crate::adapters::embedded::{
+    DataFolder, EmbeddedFeeds, EmbeddedJournal, FjallView, JournalOptions,
+};
 use crate::attempt::Policy;
 use crate::http::listen::REQUESTS_PATIENCE;
 use crate::lane::machine::{Limits, Rules};
@@ -10,14 +14,15 @@ use crate::lane::resident::Resident;
 use crate::ports::{JournalError, SystemClock, ViewError};
 use crate::telemetry::Metrics;
 use crate::wire::prove::Trust;
-use std::path::Path;
-use std::sync::Arc;
+use prometheus::IntCounter;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long an end waits for what the lanes have taken, once the listeners have ended. A lane needs
 /// milliseconds unless its disk is full or its view does not answer.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Supervisors commonly kill after 30 s.
 const _: () = assert!(REQUESTS_PATIENCE.as_secs() + DRAIN_PATIENCE.as_secs() < 30);
@@ -45,6 +50,68 @@ pub enum StartError {
     View(#[from] ViewError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// An embedded engine of a folder, to be started.
+pub(super) struct EmbeddedPlan {
+    pub(super) root: PathBuf,
+    pub(super) options: EmbeddedOptions,
+}
+
+impl HostPlan for EmbeddedPlan {
+    type Host = Embedded;
+
+    async fn start(self, metrics: Metrics) -> Result<Embedded, Failure> {
+        Ok(Embedded::start(&self.root, self.options, metrics).await?)
+    }
+}
+
+impl Host for Embedded {
+    type Journal = EmbeddedJournal;
+    type View = FjallView;
+    type Feeds = EmbeddedFeeds;
+
+    fn journal(&self) -> EmbeddedJournal {
+        self.journal.clone()
+    }
+
+    fn view(&self) -> FjallView {
+        self.view.clone()
+    }
+
+    fn feeds(&self) -> EmbeddedFeeds {
+        EmbeddedFeeds::new(self.journal.clone())
+    }
+
+    fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    fn refresh(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let (journal, metrics) = (self.journal.clone(), self.metrics.clone());
+        // Two scrapes at once must not both advance a counter by the same difference.
+        let alone = Mutex::new(());
+        let advance =
+            |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
+        Arc::new(move || {
+            let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
+            advance(&metrics.journal_syncs, journal.syncs());
+            advance(&metrics.journal_bytes, journal.written());
+            metrics.journal_held.set(i64::try_from(journal.held()).unwrap_or(i64::MAX));
+        })
+    }
+
+    fn stopped(&self) -> impl Future<Output = String> + 'static {
+        let mut stopped = self.journal.stopped();
+        async move {
+            let why = stopped.wait_for(Option::is_some).await;
+            why.ok().and_then(|why| why.clone()).unwrap_or_default()
+        }
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        Ok(Self::stop(self).await?)
+    }
 }
 
 /// The running engine, with everything that stands on it.

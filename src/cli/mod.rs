@@ -4,15 +4,18 @@ pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
+pub mod cluster;
 pub mod config_command;
 pub mod embedded;
 mod failure;
 mod files;
+mod host;
 mod kept;
 pub mod keys;
 mod logging;
 mod process;
 pub mod serve;
+pub mod topics;
 
 pub use failure::Failure;
 
@@ -96,6 +99,7 @@ pub enum Command {
     /// Measures this machine with an honest load
     Bench(bench::BenchArgs),
     Audit(audit::AuditArgs),
+    Topics(topics::TopicsArgs),
     Completions(CompletionsArgs),
 }
 
@@ -134,6 +138,7 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Serve(args) => serve::serve(args).map(|()| exit::OK),
         Command::Send(args) => client::send::run(args, out),
         Command::Tail(args) => client::tail::run(args, out),
+        Command::Topics(args) => topics::run(args, out),
         Command::Attempts(args) => client::attempts::run(args, out),
         Command::Completions(args) => {
             // The library panics where it cannot write, such as into a pipe that has ended.

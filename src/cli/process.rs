@@ -1,9 +1,8 @@
 //! A process that takes traffic: starts the engine, opens the listeners, and ends in the order in
 //! which nothing is lost.
 
-use super::embedded::{Embedded, EmbeddedOptions};
+use super::host::{Host, HostPlan};
 use super::{Failure, exit, files};
-use crate::adapters::embedded::{EmbeddedFeeds, EmbeddedJournal};
 use crate::config::{Http, Listen};
 use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX, READERS_MAX};
 use crate::http::door::{Door, Endpoints};
@@ -12,12 +11,11 @@ use crate::http::ops::{Ops, Readiness};
 use crate::http::public::Public;
 use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
+use crate::wire::prove::Trust;
 use futures_util::future::join;
-use prometheus::IntCounter;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
@@ -27,12 +25,12 @@ pub(super) struct Open {
     pub(super) api_keys: Vec<crate::config::Secret>,
 }
 
-pub(super) struct Plan {
-    pub(super) root: PathBuf,
+pub(super) struct Plan<E> {
     pub(super) listen: Listen,
     pub(super) http: Http,
     pub(super) tolerance: u32,
-    pub(super) engine: EmbeddedOptions,
+    pub(super) trust: Trust,
+    pub(super) engine: E,
     pub(super) open: Open,
 }
 
@@ -48,16 +46,16 @@ pub(super) struct Addresses {
 ///
 /// `reload` reads the secrets again; `ready` is told where the listeners are, once traffic may
 /// come.
-pub(super) fn run(
-    plan: Plan,
+pub(super) fn run<E: HostPlan>(
+    plan: Plan<E>,
     reload: impl Fn() -> Result<Open, Failure>,
     ready: impl FnOnce(Addresses) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     actix::System::new().block_on(serve(plan, reload, ready))
 }
 
-async fn serve(
-    plan: Plan,
+async fn serve<E: HostPlan>(
+    plan: Plan<E>,
     reload: impl Fn() -> Result<Open, Failure>,
     ready: impl FnOnce(Addresses) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -67,20 +65,20 @@ async fn serve(
     let connections = files::connections(cores);
     let metrics = Metrics::new().map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     let (readiness, ready_now) = watch::channel(Readiness::Starting);
-    let journal_cell = Arc::new(OnceLock::new());
+    let numbers: Arc<OnceLock<Arc<dyn Fn() + Send + Sync>>> = Arc::new(OnceLock::new());
     let ops = Ops {
         metrics: metrics.clone(),
         readiness: ready_now.clone(),
-        refresh: refresh(metrics.clone(), Arc::clone(&journal_cell)),
+        refresh: refresh(Arc::clone(&numbers)),
     };
     // Health is answered while a long journal is read. Whose folder it is matters more than whose
     // port, so a port in use is told only when the folder is ours.
     let ops =
         bound("ops", plan.listen.ops, listen::ops(plan.listen.ops, plan.http, connections, ops));
     let ops = ops.map(Running::spawn);
-    let trust = plan.engine.trust.clone();
-    let started = Embedded::start(&plan.root, plan.engine, metrics.clone());
-    let mut embedded = tokio::select! {
+    let trust = plan.trust;
+    let started = plan.engine.start(metrics.clone());
+    let mut host = tokio::select! {
         started = started => started?,
         // A long journal is read; nothing was taken yet that an end could lose.
         () = signals.end() => {
@@ -88,8 +86,8 @@ async fn serve(
         }
     };
     let ops = ops?;
-    let journal = embedded.journal.clone();
-    let _once = journal_cell.set(journal.clone());
+    let journal = host.journal();
+    let _once = numbers.set(host.refresh());
 
     let api_keys = ApiKeys::new(plan.open.api_keys.iter().map(|key| key.expose()));
     let door = Door::new(
@@ -103,8 +101,8 @@ async fn serve(
     let api = Api {
         trust,
         partitions: journal.partitions(),
-        view: embedded.view.clone(),
-        feeds: EmbeddedFeeds::new(journal.clone()),
+        view: host.view(),
+        feeds: host.feeds(),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         readers: Arc::new(Semaphore::new(READERS_MAX)),
         readiness: ready_now,
@@ -123,7 +121,8 @@ async fn serve(
     readiness.send_replace(Readiness::Ready);
     tracing::info!(public = %addresses.public, api = %addresses.api, ops = %addresses.ops, "ready");
 
-    let mut stopped = journal.stopped();
+    let stopped = host.stopped();
+    tokio::pin!(stopped);
     let broken = loop {
         tokio::select! {
             () = signals.end() => break None,
@@ -137,11 +136,10 @@ async fn serve(
                     what = failure.what, "secrets could not be read again; the old ones stay"
                 ),
             },
-            error = embedded.engine.broken() => {
+            error = host.engine().broken() => {
                 break Some((Failure::from(error), Readiness::Stopped("the engine has stopped")));
             }
-            why = stopped.wait_for(Option::is_some) => {
-                let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
+            why = &mut stopped => {
                 let failure = Failure::new(
                     exit::INTERNAL,
                     format!("the journal has stopped: {why}"),
@@ -161,7 +159,7 @@ async fn serve(
     tracing::info!("ending: requests that were taken are finished first");
     let ending = async {
         join(public.handle.stop(true), api.handle.stop(true)).await;
-        let ended = embedded.stop().await.map_err(Failure::from);
+        let ended = host.stop().await;
         ops.handle.stop(true).await;
         ended
     };
@@ -211,19 +209,11 @@ fn bound(name: &str, at: SocketAddr, bound: io::Result<Bound>) -> Result<Bound, 
     })
 }
 
-fn refresh(
-    metrics: Metrics,
-    journal: Arc<OnceLock<EmbeddedJournal>>,
-) -> Arc<dyn Fn() + Send + Sync> {
-    // Two scrapes at once must not both advance a counter by the same difference.
-    let alone = Mutex::new(());
-    let advance = |counter: &IntCounter, to: u64| counter.inc_by(to.saturating_sub(counter.get()));
+/// What a scrape calls first: the engine's numbers, once there is an engine.
+fn refresh(numbers: Arc<OnceLock<Arc<dyn Fn() + Send + Sync>>>) -> Arc<dyn Fn() + Send + Sync> {
     Arc::new(move || {
-        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(journal) = journal.get() {
-            advance(&metrics.journal_syncs, journal.syncs());
-            advance(&metrics.journal_bytes, journal.written());
-            metrics.journal_held.set(i64::try_from(journal.held()).unwrap_or(i64::MAX));
+        if let Some(refresh) = numbers.get() {
+            refresh();
         }
     })
 }

@@ -1,17 +1,23 @@
 //! `tidegate serve` and `tidegate dev`: what is configured, and the process that comes of it.
 
 use super::check::not_built_yet;
+use super::cluster::ClusterPlan;
+use super::embedded::{EmbeddedOptions, EmbeddedPlan};
 use super::process::{self, Addresses, Open, Plan};
-use super::{Failure, embedded::EmbeddedOptions, exit, kept, keys, logging};
+use super::{Failure, exit, kept, keys, logging};
+use crate::adapters::kafka::KafkaOptions;
+use crate::adapters::redis::RedisOptions;
 use crate::attempt::EndpointName;
 use crate::config::{Config, Document, KeptSecret, Loaded, Purpose, Secrets};
 use crate::http::door::Endpoints;
 use crate::webhook::{Keyring, SecretIndex, WebhookSecret};
+use crate::wire::admit::Admission;
 use crate::wire::prove::Trust;
 use serde_json::json;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -95,10 +101,27 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let (config, secrets) = load(args.config.as_deref(), Purpose::Serve)?;
     logging::start(&config.log)?;
     let open = opened(secrets.clone());
-    let plan = plan(&config, &secrets, &args.listen, open)?;
+    let trust = trust(&config, &secrets)?;
     let file = args.config.clone();
     let reload = || load(file.as_deref(), Purpose::Serve).map(|(_, secrets)| opened(secrets));
-    process::run(plan, reload, |_| Ok(()))
+    let at = &args.listen;
+    match config.engine {
+        crate::config::Engine::Embedded => {
+            let engine = |trust, instance| Ok(embedded(&config, trust, instance));
+            process::run(plan(&config, at, open, trust, engine)?, reload, |_| Ok(()))
+        }
+        crate::config::Engine::Cluster => {
+            let admission = Arc::new(Admission::new(trust.clone(), every_secret(&secrets)));
+            let admitting = Arc::clone(&admission);
+            let reload = || {
+                let (_, secrets) = load(file.as_deref(), Purpose::Serve)?;
+                admission.replace(every_secret(&secrets));
+                Ok(opened(secrets))
+            };
+            let engine = |trust, instance| cluster(&config, trust, admitting, instance);
+            process::run(plan(&config, at, open, trust, engine)?, reload, |_| Ok(()))
+        }
+    }
 }
 
 /// What `dev` adds to whatever is configured.
@@ -117,7 +140,9 @@ pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
     }
     let root = config.data_dir.clone();
     let open = dev_opened(&root, secrets.clone())?;
-    let plan = plan(&config, &secrets, &args.listen, open)?;
+    let trust = trust(&config, &secrets)?;
+    let engine = |trust, instance| Ok(embedded(&config, trust, instance));
+    let plan = plan(&config, &args.listen, open, trust, engine)?;
     let reload = || {
         let (_, secrets) = load(file.as_deref(), Purpose::Dev)?;
         dev_opened(&root, secrets)
@@ -203,25 +228,42 @@ fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Fail
 /// names the one that proved it by its place.
 fn opened(secrets: Secrets) -> Open {
     let current = |kept: &KeptSecret| !kept.retired;
-    let keyring = |secrets: Vec<KeptSecret>| {
-        Keyring::new((0_u8..).zip(secrets).filter(|(_, kept)| current(kept)).map(
-            |(place, kept)| (SecretIndex(place), WebhookSecret::new(kept.secret.into_inner())),
-        ))
-    };
-    let endpoints: Endpoints =
-        secrets.endpoints.into_iter().map(|(name, secrets)| (name, keyring(secrets))).collect();
+    let endpoints: Endpoints = secrets
+        .endpoints
+        .into_iter()
+        .map(|(name, secrets)| (name, keyring((0_u8..).zip(secrets).filter(|(_, s)| current(s)))))
+        .collect();
     let api_keys = secrets.api_keys.into_iter().filter(current).map(|kept| kept.secret).collect();
     Open { endpoints, api_keys }
 }
 
-fn plan(config: &Config, secrets: &Secrets, at: &ListenArgs, open: Open) -> Result<Plan, Failure> {
-    let root = &config.data_dir;
-    let keys = keys::signing_keys(root, &secrets.signing_keys)?;
+/// All of them: what somebody else wrote into the journal may have waited since before one retired.
+fn every_secret(secrets: &Secrets) -> Endpoints {
+    let all = secrets.endpoints.clone().into_iter();
+    all.map(|(name, secrets)| (name, keyring((0_u8..).zip(secrets)))).collect()
+}
+
+fn keyring(secrets: impl Iterator<Item = (u8, KeptSecret)>) -> Keyring {
+    Keyring::new(
+        secrets.map(|(place, kept)| {
+            (SecretIndex(place), WebhookSecret::new(kept.secret.into_inner()))
+        }),
+    )
+}
+
+/// The process around an engine. What it needs to know of the engine is the caller's.
+fn plan<E>(
+    config: &Config,
+    at: &ListenArgs,
+    open: Open,
+    trust: Trust,
+    engine: impl FnOnce(Trust, String) -> Result<E, Failure>,
+) -> Result<Plan<E>, Failure> {
     let instance = match &config.instance_id {
         Some(name) => name.clone(),
         None => {
             let fresh = format!("tidegate-{}", kept::random_hex(4)?);
-            kept::kept(root, kept::INSTANCE, || fresh)?.expose().to_owned()
+            kept::kept(&config.data_dir, kept::INSTANCE, || fresh)?.expose().to_owned()
         }
     };
     let mut listen = config.listen;
@@ -229,21 +271,69 @@ fn plan(config: &Config, secrets: &Secrets, at: &ListenArgs, open: Open) -> Resu
     listen.api = at.api.unwrap_or(listen.api);
     listen.ops = at.ops.unwrap_or(listen.ops);
     Ok(Plan {
-        root: root.clone(),
         listen,
         http: config.http,
         tolerance: u32::try_from(config.webhook.tolerance.as_secs()).unwrap_or(u32::MAX),
-        engine: EmbeddedOptions {
+        trust: trust.clone(),
+        engine: engine(trust, instance)?,
+        open,
+    })
+}
+
+fn trust(config: &Config, secrets: &Secrets) -> Result<Trust, Failure> {
+    let keys = keys::signing_keys(&config.data_dir, &secrets.signing_keys)?;
+    Ok(Trust { keys, mode: config.mode })
+}
+
+fn attempts_memory(config: &Config) -> usize {
+    usize::try_from(config.embedded.attempts_memory_bytes).unwrap_or(usize::MAX)
+}
+
+fn embedded(config: &Config, trust: Trust, instance: String) -> EmbeddedPlan {
+    EmbeddedPlan {
+        root: config.data_dir.clone(),
+        options: EmbeddedOptions {
             partitions: config.partitions,
             lanes: config.lanes,
             instance,
-            trust: Trust { keys, mode: config.mode },
+            trust,
             policy: config.policy,
             segment_bytes: config.embedded.segment_bytes,
             snapshot_bytes: config.embedded.snapshot_every_bytes,
-            attempts_memory: usize::try_from(config.embedded.attempts_memory_bytes)
-                .unwrap_or(usize::MAX),
+            attempts_memory: attempts_memory(config),
         },
-        open,
+    }
+}
+
+fn cluster(
+    config: &Config,
+    trust: Trust,
+    admission: Arc<Admission>,
+    instance: String,
+) -> Result<ClusterPlan, Failure> {
+    let missing = || Failure::new(exit::CONFIG, "`redis.url` is needed by the cluster engine", "");
+    let url = config.redis.url.as_ref().ok_or_else(missing)?;
+    Ok(ClusterPlan {
+        kafka: kafka(config, instance),
+        redis: RedisOptions { url: url.expose().into(), prefix: config.kafka.topic_prefix.clone() },
+        trust,
+        admission,
+        policy: config.policy,
+        attempts_memory: attempts_memory(config),
     })
+}
+
+/// How the brokers are reached. The number of partitions is theirs to say.
+pub(super) fn kafka(config: &Config, instance: String) -> KafkaOptions {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let properties = &config.kafka.properties;
+    KafkaOptions {
+        brokers: config.kafka.brokers.join(","),
+        group: config.kafka.group.clone(),
+        topic_prefix: config.kafka.topic_prefix.clone(),
+        properties: properties.iter().map(|(k, v)| (k.clone(), v.expose().into())).collect(),
+        instance,
+        partitions: 0,
+        lanes: config.lanes.unwrap_or(cores),
+    }
 }

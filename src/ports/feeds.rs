@@ -50,7 +50,8 @@ pub enum FeedError {
 
 /// Promises:
 ///
-/// - only what is committed is ever handed out, each record once, in an order that never changes;
+/// - only what is committed is ever handed out, each record once; what is of one attempt in the order
+///   in which it was committed;
 /// - a reader that goes on after a position sees exactly what it would have seen without a break.
 pub trait Feeds: Clone + Send + Sync + 'static {
     type Reader: FeedReader;

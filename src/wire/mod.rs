@@ -11,12 +11,14 @@
 //! | `state_v1`    | the first form of it                                                |
 //! | `trailer`     | what closes every batch, and who owns a partition                   |
 //! | `prove`       | from a record to what it says, and the proof of it                  |
+//! | `admit`       | webhooks that somebody else wrote into the journal                  |
 //! | `section`     | many records of one topic and partition, as one run of bytes        |
 //! | `published`   | what consumers of the outputs read                                  |
 //! | `cloudevents` | the headers beside an output                                        |
 //! | `documents`   | JSON Schemas and AsyncAPI, made from the types                      |
 //! | `mint`        | attempt ids that only we can make                                   |
 
+pub mod admit;
 pub mod cloudevents;
 pub mod codec;
 pub mod documents;

@@ -79,14 +79,14 @@ fn a_file_that_is_not_there_is_a_configuration_that_cannot_be_used() {
 }
 
 #[test]
-fn the_cluster_engine_is_said_to_be_missing() {
+fn processes_of_a_cluster_need_the_same_signing_keys() {
     let text = format!(
         "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\nredis.url = \"redis://r\"\n{SOUND}"
     );
     let (code, answer) = check(&text, &[], &[]);
     assert_eq!(code, 78);
-    let said = "error: engine = \"cluster\" is not available in this build yet\n";
-    assert!(answer.starts_with(said), "{answer}");
+    let said = "error: the cluster engine needs `signing.keys`\n";
+    assert!(answer.contains(said), "{answer}");
 }
 
 #[test]

@@ -216,10 +216,11 @@ fn an_endpoint_needs_a_current_secret() {
 }
 
 #[test]
-fn a_cluster_needs_its_brokers_and_its_view() {
+fn a_cluster_needs_its_brokers_its_view_and_one_set_of_signing_keys() {
     let (errors, _) = keys("engine = \"cluster\"\n");
-    assert_eq!(errors, ["kafka.brokers", "redis.url"]);
-    let whole = "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\nredis.url = \"redis://r\"\n";
+    assert_eq!(errors, ["kafka.brokers", "redis.url", "signing.keys"]);
+    let whole = "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\nredis.url = \"redis://r\"\n\
+                 signing.keys = [{ env = \"SIGNING\" }]\n";
     assert_eq!(keys(whole), (vec![], vec![]));
     refused(
         &format!("{whole}[kafka.properties]\n\"transactional.id\" = \"x\"\n"),

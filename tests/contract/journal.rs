@@ -130,7 +130,7 @@ impl Home for OnKafka {
 
     async fn open(&self) -> KafkaJournal {
         kafka::create(&self.0, 1).await.unwrap();
-        KafkaJournal::open(self.0.clone()).await.unwrap()
+        KafkaJournal::open(self.0.clone(), says::admission()).await.unwrap()
     }
 }
 

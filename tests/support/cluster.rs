@@ -6,7 +6,8 @@ use super::services::redis::Redis;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ impl Cluster {
     }
 
     pub async fn start(&self, instance: &str) -> Process {
-        let journal = KafkaJournal::open(self.options(instance)).await.unwrap();
+        let journal = KafkaJournal::open(self.options(instance), says::admission()).await.unwrap();
         let options = RedisOptions { url: self.redis.url().into(), prefix: self.name.clone() };
         let view = RedisView::open(&options).await.unwrap();
         let metrics = Metrics::new().unwrap();
@@ -83,6 +84,12 @@ impl Cluster {
 
     /// Everything that is committed to a topic now, as JSON.
     pub fn committed(&self, topic: Topic) -> Vec<serde_json::Value> {
+        let records = self.records(topic).into_iter();
+        records.map(|(_, value)| serde_json::from_slice(&value).unwrap()).collect()
+    }
+
+    /// Keys and values of everything that is committed to a topic now.
+    fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>)> {
         let reader: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &Kafka::shared().brokers)
             .set("group.id", "judge")
@@ -102,11 +109,41 @@ impl Cluster {
         while ended < self.partitions {
             match reader.poll(PATIENCE).unwrap() {
                 Ok(message) => {
-                    found.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+                    let bytes = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
+                    found.push((bytes(message.key()), bytes(message.payload())));
                 }
                 Err(KafkaError::PartitionEOF(_)) => ended += 1,
                 Err(error) => panic!("{error}"),
             }
+        }
+        found
+    }
+
+    /// Writes a record into `signals` as a producer of somebody else would.
+    pub fn produce(&self, partition: i32, headers: &[(&str, &[u8])], body: Option<&[u8]>) {
+        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+            .set("bootstrap.servers", &Kafka::shared().brokers)
+            .create()
+            .unwrap();
+        let topic = format!("{}.{}", self.name, Topic::Signals.word());
+        let all = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+            all.insert(Header { key, value: Some(*value) })
+        });
+        let record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&topic).partition(partition).headers(all);
+        let record = match body {
+            Some(body) => record.payload(body),
+            None => record.key(b"tombstone"),
+        };
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// How many dead letters there are by reason.
+    pub fn dead_letters(&self) -> BTreeMap<String, usize> {
+        let mut found = BTreeMap::new();
+        for (key, _) in self.records(Topic::DeadLetters) {
+            *found.entry(String::from_utf8(key).unwrap()).or_default() += 1;
         }
         found
     }

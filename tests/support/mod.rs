@@ -11,6 +11,7 @@ pub mod memory_view;
 pub mod moody_view;
 pub mod running;
 pub mod says;
+pub mod served;
 pub mod services;
 pub mod world;
 

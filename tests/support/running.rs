@@ -46,6 +46,15 @@ pub fn tidegate() -> Command {
     command
 }
 
+pub fn send_signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+pub fn tell_to_end(child: &Child) {
+    send_signal(child, Signal::TERM);
+}
+
 pub fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
@@ -161,8 +170,7 @@ impl Dev {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
+        send_signal(&self.child, signal);
     }
 
     /// Asks it to end and says with what code it did.

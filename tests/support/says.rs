@@ -10,6 +10,7 @@ use tidegate::attempt::{
 use tidegate::http::door::Endpoints;
 use tidegate::ports::{Append, Clock, SystemClock};
 use tidegate::webhook::{Keyring, SecretIndex, WebhookSecret};
+use tidegate::wire::admit::Admission;
 use tidegate::wire::own::{Own, What};
 use tidegate::wire::prove::{Proven, Trust};
 use tidegate::wire::seal::SigningKeys;
@@ -42,6 +43,11 @@ pub fn endpoints() -> Endpoints {
 
 pub fn now() -> Timestamp {
     SystemClock.now()
+}
+
+/// What lets records of other producers in.
+pub fn admission() -> Arc<Admission> {
+    Arc::new(Admission::new(trust(), endpoints()))
 }
 
 pub fn session(text: &str) -> SessionId {

@@ -1,6 +1,7 @@
 //! Reading one partition of `attempts`: the states of attempts, and the marks of who decided what.
 
 use super::settings::{Isolation, KafkaOptions, PATIENCE};
+use super::telling::Telling;
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -28,6 +29,8 @@ pub(super) enum ReadError {
     #[error("{topic} [{partition}] has a mark at {offset} that cannot be read")]
     Damaged { topic: String, partition: u32, offset: i64 },
 }
+
+type Reader = BaseConsumer<Telling>;
 
 pub(super) struct Changelog<'a> {
     pub options: &'a KafkaOptions,
@@ -76,12 +79,12 @@ impl Changelog<'_> {
         i32::try_from(self.partition).unwrap_or(i32::MAX)
     }
 
-    fn open(&self, isolation: Isolation) -> Result<BaseConsumer, KafkaError> {
-        self.options.reader(isolation).create()
+    fn open(&self, isolation: Isolation) -> Result<Reader, KafkaError> {
+        self.options.reader(isolation).create_with_context(Telling)
     }
 
     /// Where the log begins and ends, for a reader that sees as much.
-    fn bounds(&self, reader: &BaseConsumer) -> Result<(i64, i64), KafkaError> {
+    fn bounds(&self, reader: &Reader) -> Result<(i64, i64), KafkaError> {
         reader.fetch_watermarks(self.topic, self.number(), PATIENCE)
     }
 
@@ -99,7 +102,7 @@ impl Changelog<'_> {
         self.marks(&reader, low, high)
     }
 
-    fn marks(&self, reader: &BaseConsumer, low: i64, high: i64) -> Result<Marks, ReadError> {
+    fn marks(&self, reader: &Reader, low: i64, high: i64) -> Result<Marks, ReadError> {
         let mut tail = TAIL;
         loop {
             let from = (high - tail).max(low);
@@ -134,7 +137,7 @@ impl Changelog<'_> {
 
     /// A reader of what is committed, once everything up to the end of the log is decided: the
     /// true end, and not where an open transaction hides what comes after it.
-    fn settled(&self) -> Result<(BaseConsumer, i64, i64), ReadError> {
+    fn settled(&self) -> Result<(Reader, i64, i64), ReadError> {
         let (low, high) = self.bounds(&self.open(Isolation::Uncommitted)?)?;
         let reader = self.open(Isolation::Committed)?;
         let began = Instant::now();
@@ -152,7 +155,7 @@ impl Changelog<'_> {
 
     fn read(
         &self,
-        reader: &BaseConsumer,
+        reader: &Reader,
         from: i64,
         until: i64,
         each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<(), ReadError>,

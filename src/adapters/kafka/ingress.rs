@@ -2,9 +2,11 @@
 
 use super::records;
 use super::settings::KafkaOptions;
+use super::telling::{complain, tell};
 use crate::attempt::Position;
 use crate::ports::{Append, AppendError};
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::message::Message;
@@ -15,7 +17,15 @@ type Delivered = oneshot::Sender<Result<Position, KafkaError>>;
 
 pub(super) struct Answers;
 
-impl ClientContext for Answers {}
+impl ClientContext for Answers {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        complain(&error, reason);
+    }
+}
 
 impl ProducerContext for Answers {
     type DeliveryOpaque = Box<Delivered>;

@@ -12,6 +12,7 @@ use crate::ports::{
     Takeover,
 };
 use crate::wire::Topic;
+use crate::wire::admit::Admission;
 use crate::wire::trailer::{Mark, Owner};
 use bytes::Bytes;
 use rdkafka::error::KafkaError;
@@ -51,8 +52,11 @@ struct Held {
 
 impl KafkaJournal {
     /// Joins the group. Partitions come to the lanes from here on.
-    pub async fn open(options: KafkaOptions) -> Result<Self, JournalError> {
-        let opening = spawn_blocking(move || Shared::open(options));
+    pub async fn open(
+        options: KafkaOptions,
+        admission: Arc<Admission>,
+    ) -> Result<Self, JournalError> {
+        let opening = spawn_blocking(move || Shared::open(options, admission));
         let shared = opening.await.map_err(|_| JournalError::Closed)?;
         Ok(Self(Arc::new(shared.map_err(brokers)?)))
     }
@@ -73,7 +77,7 @@ impl KafkaJournal {
 }
 
 impl Shared {
-    fn open(options: KafkaOptions) -> Result<Self, KafkaError> {
+    fn open(options: KafkaOptions, admission: Arc<Admission>) -> Result<Self, KafkaError> {
         let topics = options.topics();
         let signals = topics.name(Topic::Signals);
         let lanes = options.lanes.max(1);
@@ -82,7 +86,7 @@ impl Shared {
         Ok(Self {
             attempts: topics.name(Topic::Attempts),
             ingress: Ingress::open(&options, signals.clone())?,
-            members: Membership::join(&options, signals, inboxes, Arc::clone(&writers))?,
+            members: Membership::join(&options, signals, inboxes, Arc::clone(&writers), admission)?,
             writers,
             held: Mutex::default(),
             options,

@@ -4,10 +4,13 @@ use super::inbox::{Flow, Inbox};
 use super::native;
 use super::records;
 use super::settings::{KafkaOptions, PATIENCE};
+use super::telling::{complain, tell};
 use super::writer::Writers;
 use crate::attempt::Position;
 use crate::ports::{Fetched, LettingGo, Seat};
+use crate::wire::admit::Admission;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -42,13 +45,22 @@ pub(super) struct Group {
     topic: String,
     inboxes: Vec<Inbox>,
     writers: Arc<Writers>,
+    admission: Arc<Admission>,
     assigned: Mutex<BTreeMap<u32, Assigned>>,
     /// Whether the group has said once what is ours.
     joined: AtomicBool,
     closing: AtomicBool,
 }
 
-impl ClientContext for Group {}
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tell(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        complain(&error, reason);
+    }
+}
 
 impl ConsumerContext for Group {
     fn rebalance(
@@ -141,7 +153,7 @@ impl Group {
         else {
             return;
         };
-        let record = records::read(message);
+        let (record, proven) = records::read(message, &self.admission);
         // Held until it is pushed, so that nothing of a partition comes after its flow was stopped.
         let mut assigned = self.assigned();
         if let Some(Assigned::Flowing { next }) = assigned.get_mut(&partition)
@@ -149,7 +161,7 @@ impl Group {
         {
             *next = offset + 1;
             let position = Position { partition, offset };
-            self.inboxes[self.seat(partition)].push(Fetched { position, record, proven: None });
+            self.inboxes[self.seat(partition)].push(Fetched { position, record, proven });
         }
     }
 }
@@ -166,11 +178,13 @@ impl Membership {
         topic: String,
         inboxes: Vec<Inbox>,
         writers: Arc<Writers>,
+        admission: Arc<Admission>,
     ) -> KafkaResult<Self> {
         let group = Group {
             topic: topic.clone(),
             inboxes,
             writers,
+            admission,
             assigned: Mutex::default(),
             joined: AtomicBool::new(false),
             closing: AtomicBool::new(false),

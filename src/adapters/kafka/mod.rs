@@ -12,9 +12,12 @@
 //! | `inbox`     | what waits for a lane                                                     |
 //! | `changelog` | reading one partition of `attempts`: last marks, replay                   |
 //! | `writer`    | one lane's transactional producer                                         |
+//! | `telling`   | what the client says of itself, in our log                                |
+//! | `feeds`     | committed outputs, for whoever reads them over HTTP                       |
 //! | `native`    | the two things that rdkafka does not offer; all `unsafe` is there         |
 
 mod changelog;
+mod feeds;
 mod inbox;
 mod ingress;
 mod journal;
@@ -22,10 +25,12 @@ mod membership;
 mod native;
 mod records;
 mod settings;
+mod telling;
 mod topics;
 mod writer;
 
+pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;
 pub use settings::KafkaOptions;
-pub use topics::{TopicsError, create};
+pub use topics::{Deviation, TopicsError, create, partitions, verify};

@@ -1,10 +1,13 @@
 //! A signal as a Kafka record: the raw body as its value, byte for byte, and what proves it in
-//! headers. What cannot be read is a record all the same: one that nothing proves, so that it is
-//! dead-lettered with its bytes.
+//! headers. Somebody else's record brings 0Gate's signature alone, and is sealed as it is read. What
+//! cannot be read is a record all the same: one that nothing proves, so that it is dead-lettered with
+//! its bytes.
 
 use crate::attempt::{EndpointName, Timeliness, Timestamp};
 use crate::webhook::SecretIndex;
 use crate::wire::WireError;
+use crate::wire::admit::{Admission, Foreign};
+use crate::wire::prove::Proven;
 use crate::wire::seal::Seal;
 use crate::wire::signal::{Form, Hop, SignalRecord, Stamp};
 use bytes::Bytes;
@@ -46,14 +49,26 @@ pub(super) fn headers(record: &SignalRecord) -> OwnedHeaders {
     headers
 }
 
-pub(super) fn read(message: &BorrowedMessage<'_>) -> SignalRecord {
+pub(super) fn read(
+    message: &BorrowedMessage<'_>,
+    admission: &Admission,
+) -> (SignalRecord, Option<Proven>) {
     let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-    let read = Found(message).record(value.clone());
-    read.unwrap_or_else(|_| SignalRecord { value, form: Form::Own, seal: NOBODYS, hop: None })
+    let found = Found(message);
+    if found.header(SIGNATURE).is_none()
+        && let Some((record, proven)) = found.foreign(&value).and_then(|it| admission.admit(it))
+    {
+        return (record, Some(proven));
+    }
+    let unproven = || found.unproven(value.clone());
+    (found.record(value.clone()).unwrap_or_else(|_| unproven()), None)
 }
 
 /// A seal of no key of ours: there are fewer than 255.
 const NOBODYS: Seal = Seal { key: u8::MAX, mac: [0; 32] };
+
+/// The endpoint in a record that does not say which.
+const NO_ENDPOINT: &str = "unknown";
 
 struct Found<'a>(&'a BorrowedMessage<'a>);
 
@@ -69,6 +84,34 @@ impl<'a> Found<'a> {
 
     fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<T, WireError> {
         self.text(key)?.parse().map_err(|_| WireError::Malformed(key))
+    }
+
+    fn foreign<'b>(&'b self, body: &'b Bytes) -> Option<Foreign<'b>> {
+        let received_at = self.number(RECEIVED_AT).ok().or_else(|| self.0.timestamp().to_millis());
+        Some(Foreign {
+            body,
+            gate_signature: std::str::from_utf8(self.header(GATE_SIGNATURE)?).ok()?,
+            endpoint: self.text(ENDPOINT).ok(),
+            received_at: Timestamp(received_at.unwrap_or_default()),
+        })
+    }
+
+    /// What it brought, believed by nobody: a person may want to see it.
+    fn unproven(&self, value: Bytes) -> SignalRecord {
+        let endpoint = self.text(ENDPOINT).ok().and_then(|name| EndpointName::parse(name).ok());
+        let endpoint = endpoint.or_else(|| EndpointName::parse(NO_ENDPOINT).ok());
+        let form = match (self.header(GATE_SIGNATURE), endpoint) {
+            (Some(signature), Some(endpoint)) => Form::Webhook(Stamp {
+                gate_signature: Bytes::copy_from_slice(signature),
+                endpoint,
+                secret: SecretIndex(u8::MAX),
+                signed_at: Timestamp(0),
+                received_at: Timestamp(self.0.timestamp().to_millis().unwrap_or_default()),
+                timeliness: Timeliness::OutOfTime,
+            }),
+            (Some(_) | None, Some(_) | None) => Form::Own,
+        };
+        SignalRecord { value, form, seal: NOBODYS, hop: None }
     }
 
     fn record(&self, value: Bytes) -> Result<SignalRecord, WireError> {

@@ -2,6 +2,7 @@
 
 use super::topics::Topics;
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,6 +54,8 @@ impl KafkaOptions {
         for (name, value) in &self.properties {
             config.set(name, value.expose_secret());
         }
+        // Lost connections are told at this level and not as errors; a writer must hear of them.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", format!("tidegate-{}", self.instance))

@@ -1,9 +1,9 @@
 //! The topics: their names, and making them.
 
 use super::settings::{KafkaOptions, PATIENCE};
+use super::telling::Telling;
 use crate::wire::Topic;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 #[derive(Clone, Debug)]
@@ -25,6 +25,10 @@ impl Topics {
 pub enum TopicsError {
     #[error("the brokers cannot be asked: {0}")]
     Brokers(#[from] KafkaError),
+    #[error("there is no topic {topic}")]
+    Missing { topic: String },
+    #[error("{topic} has {has} partitions, and {signals} has {partitions}")]
+    Uneven { topic: String, has: u32, signals: String, partitions: u32 },
     #[error("{topic} cannot be made: {why}")]
     NotMade { topic: String, why: RDKafkaErrorCode },
 }
@@ -47,7 +51,7 @@ const ATTEMPTS_SEGMENT_MS: &str = "3600000";
 
 /// Makes the topics that are not there, and leaves the others as they are. Says which it made.
 pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<String>, TopicsError> {
-    let admin: AdminClient<DefaultClientContext> = options.admin().create()?;
+    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let partitions = i32::try_from(options.partitions).unwrap_or(i32::MAX);
     let wanted: Vec<NewTopic<'_>> = ALL
@@ -55,9 +59,9 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
         .zip(&names)
         .map(|(topic, name)| {
             let new = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-            settings(topic, replication)
+            settings(topic, usize::try_from(replication).unwrap_or(0))
                 .into_iter()
-                .fold(new, |new, (key, value)| new.set(key, value))
+                .fold(new, |new, (key, value, _)| new.set(key, value))
         })
         .collect();
     let patience = AdminOptions::new().operation_timeout(Some(PATIENCE));
@@ -72,24 +76,126 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
     Ok(made)
 }
 
-/// What each topic must be set to. Nothing is thrown away unless the operator says so later.
-fn settings(topic: Topic, replication: i32) -> Vec<(&'static str, &'static str)> {
+/// The options with as many partitions as the topics have. Refuses topics that are not all there, or
+/// not all alike.
+pub async fn partitions(options: KafkaOptions) -> Result<KafkaOptions, TopicsError> {
+    let asked = options.clone();
+    let counted = tokio::task::spawn_blocking(move || count(&asked)).await;
+    let gone = || KafkaError::ClientCreation("the thread that asks has ended".to_owned());
+    let partitions = counted.map_err(|_| gone())??;
+    let lanes = options.lanes.clamp(1, partitions);
+    Ok(KafkaOptions { partitions, lanes, ..options })
+}
+
+fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
+    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let known = admin.inner().fetch_metadata(None, PATIENCE)?;
+    let of = |topic: Topic| {
+        let name = options.topics().name(topic);
+        let found = known.topics().iter().find(|it| it.name() == name);
+        let count = found.map_or(0, |it| it.partitions().len() as u32);
+        if count == 0 { Err(TopicsError::Missing { topic: name }) } else { Ok((name, count)) }
+    };
+    let (signals, partitions) = of(Topic::Signals)?;
+    for topic in ALL {
+        let (topic, has) = of(topic)?;
+        if has != partitions {
+            return Err(TopicsError::Uneven { topic, has, signals, partitions });
+        }
+    }
+    Ok(partitions)
+}
+
+/// One way in which a topic is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    pub topic: String,
+    /// What was looked at: a setting, or `partitions` or `replicas`.
+    pub what: String,
+    pub is: String,
+    pub must_be: String,
+    /// What comes of it.
+    pub why: &'static str,
+}
+
+/// Compares the topics with what exactly-once and the promise to lose nothing rest on.
+pub async fn verify(options: &KafkaOptions) -> Result<Vec<Deviation>, TopicsError> {
+    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let names = ALL.map(|topic| options.topics().name(topic));
+    let mut found = vec![];
+    let mut replicas = vec![];
+    {
+        let known = admin.inner().fetch_metadata(None, PATIENCE)?;
+        let of = |name: &str| known.topics().iter().find(|it| it.name() == name);
+        let signals = of(&names[0]).map_or(0, |it| it.partitions().len());
+        for name in &names {
+            let Some(topic) = of(name) else {
+                return Err(TopicsError::Missing { topic: name.clone() });
+            };
+            let has = topic.partitions().len();
+            let least = topic.partitions().iter().map(|one| one.replicas().len()).min();
+            replicas.push(least.unwrap_or(0));
+            let mut differs = |what: &str, is: usize, must_be: String, why| {
+                let (topic, what, is) = (name.clone(), what.to_owned(), is.to_string());
+                found.push(Deviation { topic, what, is, must_be, why });
+            };
+            if has != signals {
+                differs("partitions", has, signals.to_string(), UNEVEN);
+            }
+            if replicas.last().is_some_and(|least| *least < REPLICAS) {
+                differs("replicas", least.unwrap_or(0), format!("{REPLICAS} or more"), ONE_COPY);
+            }
+        }
+    }
+    let asked: Vec<ResourceSpecifier<'_>> =
+        names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let patience = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let described = admin.describe_configs(&asked, &patience).await?;
+    for (((topic, name), has), replicas) in ALL.into_iter().zip(&names).zip(described).zip(replicas)
+    {
+        let has = has.map_err(|why| TopicsError::NotMade { topic: name.clone(), why })?;
+        for (key, must_be, why) in settings(topic, replicas) {
+            let is = has.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
+            if is != must_be {
+                let (topic, what, must_be) = (name.clone(), key.to_owned(), must_be.to_owned());
+                found.push(Deviation { topic, what, is, must_be, why });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Copies of each record: one broker may be down and one more be lost.
+const REPLICAS: usize = 3;
+
+const UNEVEN: &str = "what comes from a partition goes to the same one of every topic";
+const ONE_COPY: &str = "what a broker loses is lost";
+const UNCLEAN: &str = "a broker that was behind may lead, and what was acknowledged is lost";
+const INSYNC: &str = "an acknowledgement must mean more than one copy, and not need all of them";
+const COMPACT: &str = "a take-over without a view reads every state that ever was";
+const FORGETS: &str = "what is thrown away can neither be decided again nor audited";
+const LARGE: &str = "a large state or body is refused, and its batch never ends";
+
+/// What each topic must be set to, and why. Nothing is thrown away unless the operator says so later.
+fn settings(topic: Topic, replicas: usize) -> Vec<(&'static str, &'static str, &'static str)> {
+    let insync = if replicas >= REPLICAS { "2" } else { "1" };
     let mut settings = vec![
-        ("unclean.leader.election.enable", "false"),
-        ("min.insync.replicas", if replication >= 3 { "2" } else { "1" }),
+        ("unclean.leader.election.enable", "false", UNCLEAN),
+        ("min.insync.replicas", insync, INSYNC),
     ];
     match topic {
         Topic::Attempts => settings.extend([
-            ("cleanup.policy", "compact"),
-            ("segment.ms", ATTEMPTS_SEGMENT_MS),
-            ("max.compaction.lag.ms", ATTEMPTS_SEGMENT_MS),
-            ("max.message.bytes", LARGE_RECORD_BYTES),
+            ("cleanup.policy", "compact", COMPACT),
+            ("segment.ms", ATTEMPTS_SEGMENT_MS, COMPACT),
+            ("max.compaction.lag.ms", ATTEMPTS_SEGMENT_MS, COMPACT),
+            ("max.message.bytes", LARGE_RECORD_BYTES, LARGE),
         ]),
-        Topic::DeadLetters => {
-            settings.extend([("retention.ms", "-1"), ("max.message.bytes", LARGE_RECORD_BYTES)])
-        }
+        Topic::DeadLetters => settings.extend([
+            ("retention.ms", "-1", FORGETS),
+            ("max.message.bytes", LARGE_RECORD_BYTES, LARGE),
+        ]),
         Topic::Signals | Topic::Fulfillments | Topic::Transitions | Topic::Metrics => {
-            settings.push(("retention.ms", "-1"));
+            settings.push(("retention.ms", "-1", FORGETS));
         }
     }
     settings

@@ -6,6 +6,7 @@ use super::membership::Membership;
 use super::native::{self, NotCommitted};
 use super::records;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
+use super::telling::{complain, tell};
 use super::topics::Topics;
 use crate::ports::{Append, Commit, Committed, Part};
 use crate::wire::Topic;
@@ -77,12 +78,12 @@ impl ClientContext for Watch {
         if matches!(facility, "FAIL" | "REQTMOUT") {
             self.suspect.store(true, Ordering::SeqCst);
         }
-        tracing::debug!(?level, facility, message, "librdkafka");
+        tell(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.suspect.store(true, Ordering::SeqCst);
-        tracing::warn!(%error, reason, "a lane's producer");
+        complain(&error, reason);
     }
 }
 

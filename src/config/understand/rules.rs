@@ -203,6 +203,14 @@ fn cluster(config: &Config, problems: &mut Vec<Problem>) {
             ));
         }
     }
+    if config.signing.keys.is_empty() {
+        problems.push(Problem::error(
+            "signing.keys",
+            "the cluster engine needs `signing.keys`",
+            "name a file with 32 random bytes as hexadecimal digits, the same for every process: \
+             each proves what another one took",
+        ));
+    }
     for name in config.kafka.properties.keys().filter(|name| OWN_PROPERTIES.contains(&&***name)) {
         problems.push(Problem::error(
             format!("kafka.properties.{name}"),

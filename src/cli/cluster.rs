@@ -1,0 +1,153 @@
+//! Joins the cluster engine: Kafka as the journal, Redis as the view, lanes.
+
+use super::embedded::DRAIN_PATIENCE;
+use super::host::{Host, HostPlan};
+use super::{Failure, exit};
+use crate::actors::{DriverOptions, Engine, EngineOptions};
+use crate::adapters::kafka::{KafkaFeeds, KafkaJournal, KafkaOptions, TopicsError, partitions};
+use crate::adapters::redis::{RedisError, RedisOptions, RedisView};
+use crate::attempt::Policy;
+use crate::lane::machine::{Limits, Rules};
+use crate::lane::resident::Resident;
+use crate::ports::{Journal, SystemClock};
+use crate::telemetry::Metrics;
+use crate::wire::admit::Admission;
+use crate::wire::prove::Trust;
+use std::sync::Arc;
+
+/// A cluster engine, to be started.
+pub(super) struct ClusterPlan {
+    /// Partitions are those that the topics have.
+    pub(super) kafka: KafkaOptions,
+    pub(super) redis: RedisOptions,
+    pub(super) trust: Trust,
+    /// For records that others write into the journal.
+    pub(super) admission: Arc<Admission>,
+    pub(super) policy: Policy,
+    /// Memory for live attempts, over all lanes.
+    pub(super) attempts_memory: usize,
+}
+
+pub(super) struct Cluster {
+    journal: KafkaJournal,
+    view: RedisView,
+    feeds: KafkaFeeds,
+    engine: Engine,
+}
+
+impl HostPlan for ClusterPlan {
+    type Host = Cluster;
+
+    async fn start(self, metrics: Metrics) -> Result<Cluster, Failure> {
+        tracing::warn!(
+            "the cluster engine is new: it has not been through its proofs under faults yet"
+        );
+        let view = RedisView::open(&self.redis).await?;
+        let kafka = partitions(self.kafka).await?;
+        let journal = KafkaJournal::open(kafka.clone(), self.admission).await?;
+        let rules = Rules {
+            trust: self.trust,
+            policy: self.policy,
+            partitions: journal.partitions(),
+            writer: String::new(),
+        };
+        let options = EngineOptions {
+            lanes: kafka.lanes,
+            driver: DriverOptions {
+                limits: Limits { commit_floor_ms: COMMIT_FLOOR_MS, ..Limits::default() },
+                attempts_memory: self.attempts_memory / kafka.lanes.max(1) as usize,
+                core: Resident::decide,
+            },
+            instance: kafka.instance.clone(),
+        };
+        let started = Engine::start(&journal, &view, &SystemClock, &rules, &options, &metrics);
+        let engine = match started.await {
+            Ok(engine) => engine,
+            Err(error) => {
+                journal.close().await;
+                return Err(error.into());
+            }
+        };
+        Ok(Cluster { journal, view, feeds: KafkaFeeds::new(kafka), engine })
+    }
+}
+
+/// Least time between two transactions of a lane while little waits. Each costs the brokers one to
+/// two milliseconds of CPU.
+const COMMIT_FLOOR_MS: i64 = 5;
+
+impl Host for Cluster {
+    type Journal = KafkaJournal;
+    type View = RedisView;
+    type Feeds = KafkaFeeds;
+
+    fn journal(&self) -> KafkaJournal {
+        self.journal.clone()
+    }
+
+    fn view(&self) -> RedisView {
+        self.view.clone()
+    }
+
+    fn feeds(&self) -> KafkaFeeds {
+        self.feeds.clone()
+    }
+
+    fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
+    }
+
+    fn refresh(&self) -> Arc<dyn Fn() + Send + Sync> {
+        Arc::new(|| {})
+    }
+
+    /// Where the brokers give this process up, its lanes end and say so.
+    fn stopped(&self) -> impl Future<Output = String> + 'static {
+        std::future::pending()
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        let drained = self.engine.drain(DRAIN_PATIENCE).await;
+        self.journal.close().await;
+        Ok(drained?)
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match &error {
+            RedisError::Address(_) => Self::new(exit::CONFIG, error, "mend `redis.url`"),
+            RedisError::Unreachable(_) => {
+                let fix = "see that the Redis of `redis.url` is up, and its password right";
+                Self::new(exit::UNAVAILABLE, error, fix)
+            }
+            RedisError::Evicts { .. } => {
+                let fix =
+                    "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in its file";
+                Self::new(exit::CONFIG, error, fix)
+            }
+        }
+    }
+}
+
+impl From<TopicsError> for Failure {
+    fn from(error: TopicsError) -> Self {
+        match &error {
+            TopicsError::Brokers(_) => {
+                let fix = "see that the brokers of `kafka.brokers` are up and may be used";
+                Self::new(exit::UNAVAILABLE, error, fix)
+            }
+            TopicsError::Missing { .. } => {
+                Self::new(exit::CONFIG, error, "make them: tidegate topics init --config FILE")
+            }
+            TopicsError::Uneven { .. } => {
+                let fix = "what comes from a partition goes to the same one of each topic: they all \
+                           need as many";
+                Self::new(exit::CONFIG, error, fix)
+            }
+            TopicsError::NotMade { .. } => {
+                Self::new(exit::UNAVAILABLE, error, "see what the brokers' log says of it")
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Real `serve` processes of one cluster.
+
+use super::cluster::Cluster;
+use super::running::{Answer, request, tidegate};
+use super::says::{self, Event};
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A configuration of a cluster, with its secrets.
+pub struct Configured {
+    pub file: PathBuf,
+    folder: TempDir,
+}
+
+pub struct Served {
+    pub child: Child,
+    public: String,
+    api: String,
+}
+
+const API_KEY: &str = "tgk_test_0123456789abcdef0123456789abcdef";
+
+impl Configured {
+    pub fn of(cluster: &Cluster, redis: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let kafka = cluster.options("nobody");
+        let signing = "07".repeat(32);
+        let secrets = [("webhook", says::SECRET), ("api", API_KEY), ("signing", signing.as_str())];
+        for (name, secret) in secrets {
+            fs::write(folder.path().join(name), secret).unwrap();
+        }
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let text = format!(
+            r#"
+engine = "cluster"
+data_dir = "{data}"
+[kafka]
+brokers = "{brokers}"
+group = "{group}"
+topic_prefix = "{prefix}"
+[redis]
+url = "{redis}"
+[endpoints.{endpoint}]
+secrets = [{{ file = "{webhook}" }}]
+[api]
+keys = [{{ file = "{api}" }}]
+[signing]
+keys = [{{ file = "{signing}" }}]
+[log]
+format = "json"
+"#,
+            data = at("data"),
+            brokers = kafka.brokers,
+            group = kafka.group,
+            prefix = kafka.topic_prefix,
+            endpoint = says::ENDPOINT,
+            webhook = at("webhook"),
+            api = at("api"),
+            signing = at("signing"),
+        );
+        let file = folder.path().join("tidegate.toml");
+        fs::write(&file, text).unwrap();
+        Self { file, folder }
+    }
+
+    pub fn run(&self, words: &[&str]) -> Output {
+        tidegate().args(words).arg("--config").arg(&self.file).output().unwrap()
+    }
+
+    pub fn serve(&self, instance: &str) -> Served {
+        let log = self.folder.path().join(format!("log-{instance}"));
+        let child = tidegate()
+            .args(["serve", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])
+            .args(["--ops", "127.0.0.1:0", "--config"])
+            .arg(&self.file)
+            .env("TIDEGATE_INSTANCE_ID", instance)
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut served = Served { child, public: String::new(), api: String::new() };
+        let began = Instant::now();
+        loop {
+            let said = fs::read_to_string(&log).unwrap();
+            let ready = said.lines().find_map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).ok()?;
+                (line["message"] == "ready").then_some(line)
+            });
+            if let Some(ready) = ready {
+                served.public = ready["public"].as_str().unwrap().to_owned();
+                served.api = ready["api"].as_str().unwrap().to_owned();
+                return served;
+            }
+            let ended = served.child.try_wait().unwrap();
+            let soon = began.elapsed() < PATIENCE;
+            assert!(ended.is_none() && soon, "{instance} is not ready ({ended:?})\n{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Served {
+    pub fn deliver(&self, event: &Event<'_>) -> Option<Answer> {
+        let body = event.body();
+        let signature = says::secret().sign(says::now().seconds(), &body);
+        let head = format!("Gate-Signature: {signature}\r\n");
+        let path = format!("/webhooks/{}", says::ENDPOINT);
+        let (to, posting) = (self.public.clone(), body.to_vec());
+        // Killed in the middle, it gives no answer at all.
+        std::panic::catch_unwind(move || request(&to, "POST", &path, &head, &posting)).ok()
+    }
+
+    pub fn ask(&self, path: &str) -> Answer {
+        let head = format!("Authorization: Bearer {API_KEY}\r\n");
+        request(&self.api, "GET", path, &head, b"")
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end, and says with what code it did.
+    pub fn end(mut self) -> Option<i32> {
+        super::running::tell_to_end(&self.child);
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
