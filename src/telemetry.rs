@@ -39,6 +39,7 @@ pub struct Inner {
     pub attempts_panicked: IntCounter,
     pub view_unapplied: IntGaugeVec,
     pub view_repairs: IntCounter,
+    pub view_unanswered: IntCounter,
     pub journal_syncs: IntCounter,
     pub journal_bytes: IntCounter,
     pub journal_held: IntGauge,
@@ -190,6 +191,10 @@ impl Metrics {
             view_repairs: counter(
                 "tidegate_view_repairs_total",
                 "Times that the view was behind what it had acknowledged, and was repaired.",
+            )?,
+            view_unanswered: counter(
+                "tidegate_view_unanswered_total",
+                "Times that the view did not answer, and what needed it waited.",
             )?,
             journal_syncs: counter("tidegate_journal_syncs_total", "Syncs of the journal.")?,
             journal_bytes: counter(

@@ -6,6 +6,7 @@ mod support;
 
 mod on_kafka {
     use super::support::cluster::{Cluster, PATIENCE, sessions};
+    use std::time::Duration;
 
     #[actix::test]
     async fn what_is_paid_is_fulfilled_once() {
@@ -55,6 +56,52 @@ mod on_kafka {
         let broken = tokio::time::timeout(PATIENCE, first.engine.broken()).await;
         assert!(broken.is_ok(), "the first one goes on as if it were alone");
         second.stop().await;
+    }
+
+    #[actix::test]
+    async fn a_process_without_a_partition_stands_by() {
+        let cluster = Cluster::make("spare", 1, 2).await;
+        let first = cluster.start("a").await;
+        let second = cluster.start("b").await;
+        first.pay(0, 20).await;
+        cluster.fulfills(20).await;
+        first.stop().await;
+        second.pay(10, 40).await;
+        assert_eq!(cluster.fulfills(40).await, sessions(0, 40));
+        second.stop().await;
+    }
+
+    /// Both would decide everything, and each payment would be fulfilled by each.
+    #[actix::test]
+    async fn another_group_on_the_same_topics_is_refused() {
+        let mut cluster = Cluster::make("two-groups", 2, 1).await;
+        let first = cluster.start("a").await;
+        first.pay(0, 10).await;
+        cluster.fulfills(10).await;
+        cluster.group = "somebody-else".to_owned();
+        let refused = cluster.try_start("b").await.err().unwrap();
+        assert!(refused.contains("one group alone"), "{refused}");
+        first.pay(10, 20).await;
+        assert_eq!(cluster.fulfills(20).await, sessions(0, 20));
+        first.stop().await;
+    }
+
+    #[actix::test]
+    async fn while_redis_is_down_nothing_is_decided_wrongly_and_then_it_goes_on() {
+        let mut cluster = Cluster::make("down", 4, 2).await;
+        let process = cluster.start("a").await;
+        process.pay(0, 50).await;
+        cluster.fulfills(50).await;
+        cluster.redis.stop();
+        // Payments of before, of which nobody may remember anything, and new ones.
+        process.pay(0, 100).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let meanwhile = cluster.fulfilled();
+        let once: std::collections::BTreeSet<_> = meanwhile.iter().collect();
+        assert_eq!(once.len(), meanwhile.len(), "none twice");
+        cluster.redis.start_again();
+        assert_eq!(cluster.fulfills(100).await, sessions(0, 100));
+        process.stop().await;
     }
 
     #[actix::test]

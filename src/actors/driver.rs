@@ -52,6 +52,9 @@ pub struct Unreadable {
 /// The longest sleep without looking at the clock again.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How long a partition waits before it is tried again to take it over.
+const TAKE_AGAIN: Duration = Duration::from_millis(500);
+
 /// How long an apply that failed waits before it is tried again.
 const APPLY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -62,6 +65,8 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     lane: Lane,
     intake: J::Intake,
     residents: Residents,
+    /// Assigned, and not taken over yet, because the view did not answer.
+    untaken: Vec<u32>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -87,6 +92,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             lane: Lane::new(rules, options.limits),
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
+            untaken: vec![],
             metrics,
             label: seat.lane.to_string(),
             drain,
@@ -100,15 +106,27 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let begun = matches!(incoming, Incoming::Assigned(_) | Incoming::Closed);
             self.incoming(incoming).await?;
             if begun {
-                return Ok(());
+                break;
             }
         }
+        while !self.untaken.is_empty() {
+            tokio::time::sleep(TAKE_AGAIN).await;
+            self.take_what_waits().await?;
+        }
+        Ok(())
+    }
+
+    /// Tries again what could not be taken over because the view did not answer.
+    async fn take_what_waits(&mut self) -> Result<(), DriverError> {
+        let waiting = std::mem::take(&mut self.untaken);
+        self.take_over(waiting).await
     }
 
     async fn incoming(&mut self, incoming: Incoming) -> Result<(), DriverError> {
         match incoming {
             Incoming::Assigned(partitions) => self.take_over(partitions).await?,
             Incoming::Revoked(partitions, _let_go_at_the_end) => {
+                self.untaken.retain(|partition| !partitions.contains(partition));
                 self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
                 self.residents.forget_partitions(&partitions);
                 tracing::info!(?partitions, "let go");
@@ -136,7 +154,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             };
             let position =
                 ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
-            let states = catch_up(&self.journal, &self.view, partition, position).await?;
+            let states = match catch_up(&self.journal, &self.view, partition, position).await {
+                Ok(states) => states,
+                Err(TakeoverError::View(ViewError::Unavailable(why))) => {
+                    self.metrics.view_unanswered.inc();
+                    tracing::warn!(partition, why, "the view does not answer; the partition waits");
+                    self.untaken.push(partition);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
             tracing::info!(
                 partition,
                 epoch = takeover.epoch,
@@ -186,6 +213,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
             // A clock that is set back makes any wait computed from it too long.
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
+            let wait = if self.untaken.is_empty() { wait } else { wait.min(TAKE_AGAIN) };
             tokio::select! {
                 biased;
                 Some(answer) = applied_from.recv() => self.applied(answer).await?,
@@ -198,7 +226,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         self.lane.told(Told::Drain, self.clock.now());
                     }
                 }
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(wait) => {
+                    if !self.untaken.is_empty() {
+                        self.take_what_waits().await?;
+                    }
+                }
             }
         }
     }
@@ -209,7 +241,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             Err(ViewError::Regressed { partition, has, .. }) => {
                 let has = ViewPosition { changelog: has, ..ViewPosition::default() };
                 if let Some(position) = self.lane.view_lacks(partition, has) {
-                    self.repair(partition, position).await?;
+                    match self.repair(partition, position).await {
+                        Ok(()) | Err(DriverError::View(ViewError::Unavailable(_))) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 self.lane.told(Told::NotApplied, now);
             }
@@ -262,6 +297,22 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     }
 
     async fn decide(&mut self, mut batch: Batch) -> Result<(), DriverError> {
+        match self.decided(&mut batch).await {
+            Ok(decided) => {
+                self.residents.passivate();
+                self.lane.told(Told::Decided { batch, decided }, self.clock.now());
+            }
+            Err(DriverError::View(ViewError::Unavailable(why))) => {
+                self.metrics.view_unanswered.inc();
+                tracing::warn!(why, "the view does not answer; what needs it waits");
+                self.lane.told(Told::NotDecided(batch), self.clock.now());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn decided(&mut self, batch: &mut Batch) -> Result<Vec<Decided>, DriverError> {
         let policy = self.lane.rules().policy;
         let mut decided: Vec<Option<Decided>> = Vec::new();
         decided.resize_with(batch.groups.len(), || None);
@@ -288,10 +339,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
         }
         let decided: Option<Vec<Decided>> = decided.into_iter().collect();
-        let decided = decided.ok_or(DriverError::ActorDied)?;
-        self.residents.passivate();
-        self.lane.told(Told::Decided { batch, decided }, self.clock.now());
-        Ok(())
+        decided.ok_or(DriverError::ActorDied)
     }
 
     /// Brings to life whoever is needed and is not live: from what the lane still holds, else from
@@ -372,8 +420,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     async fn repair(&self, partition: u32, to: ViewPosition) -> Result<(), DriverError> {
         self.metrics.view_repairs.inc();
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
-        catch_up(&self.journal, &self.view, partition, to).await?;
-        Ok(())
+        match catch_up(&self.journal, &self.view, partition, to).await {
+            Ok(_replayed) => Ok(()),
+            Err(TakeoverError::View(error)) => Err(error.into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn show(&self) {

@@ -58,7 +58,7 @@ impl HostPlan for ClusterPlan {
                 attempts_memory: self.attempts_memory / kafka.lanes.max(1) as usize,
                 core: Resident::decide,
             },
-            instance: kafka.instance.clone(),
+            instance: kafka.writer_name(),
         };
         let started = Engine::start(&journal, &view, &SystemClock, &rules, &options, &metrics);
         let engine = match started.await {

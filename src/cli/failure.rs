@@ -107,7 +107,7 @@ impl From<JournalError> for Failure {
                 "nothing was changed; keep a copy of the folder, then restore it from a backup",
             ),
             JournalError::Pinned { .. } => {
-                (exit::CONFIG, "leave `partitions` out, or set it to what the folder was made for")
+                (exit::CONFIG, "leave `partitions` out, or set it to what the journal was made for")
             }
             JournalError::OtherKeys { .. } => (
                 exit::CONFIG,
@@ -123,6 +123,11 @@ impl From<JournalError> for Failure {
             JournalError::Brokers(_) => (
                 exit::UNAVAILABLE,
                 "see that the brokers of `kafka.brokers` are up and that the topics are there",
+            ),
+            JournalError::OtherGroup { .. } => (
+                exit::CONFIG,
+                "nothing was written; set `kafka.group` back, or give this deployment topics of its \
+                 own with `kafka.topic_prefix`",
             ),
             JournalError::Replaced => (
                 exit::BUSY,

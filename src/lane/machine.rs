@@ -66,6 +66,8 @@ pub struct Lane {
     last_batch: usize,
     /// Signals that the next batch takes at most: fewer after one that had to be split.
     batch_most: usize,
+    /// Nothing is decided before this: the view did not answer.
+    view_again_at: Option<Timestamp>,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -87,6 +89,7 @@ impl Lane {
             last_apply: Timestamp(0),
             last_batch: 0,
             batch_most: limits.batch_signals,
+            view_again_at: None,
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -140,12 +143,23 @@ impl Lane {
                 self.owned.insert(partition, Owned::from_trailer(epoch, trailer, changelog));
             }
             Told::Fetched(fetched) => {
-                for signal in fetched {
+                // What comes of a partition before it is owned comes again once it is.
+                let owned = |signal: &Fetched| self.owned.contains_key(&signal.position.partition);
+                for signal in fetched.into_iter().filter(owned).collect::<Vec<_>>() {
                     self.inbox_bytes += weight(&signal.record);
                     self.inbox.push_back(signal);
                 }
             }
-            Told::Decided { batch, decided } => self.propose(batch, &decided),
+            Told::NotDecided(batch) => {
+                // Fewer at a time: what is in memory at the front need not wait for what is not.
+                self.batch_most = (batch.items.len() / 2).max(1);
+                self.view_again_at = Some(Timestamp(now.0 + self.limits.view_again_ms));
+                self.take_back(batch);
+            }
+            Told::Decided { batch, decided } => {
+                self.view_again_at = None;
+                self.propose(batch, &decided);
+            }
             Told::Committed(committed) => self.committed(&committed, now),
             Told::NoRoom(commit) => self.no_room(commit, now),
             Told::InDoubt => {
@@ -239,7 +253,8 @@ impl Lane {
             Phase::Deciding | Phase::Committing(_) => None,
             Phase::Idle if self.blocked_by_view() => None,
             Phase::Idle if !self.inbox.is_empty() => {
-                Some(Timestamp(self.last_commit.0 + self.limits.commit_floor_ms))
+                let floor = Timestamp(self.last_commit.0 + self.limits.commit_floor_ms);
+                Some(self.view_again_at.map_or(floor, |again| again.max(floor)))
             }
             Phase::Idle => self.owned.values().filter_map(Owned::summary_at).min(),
         };
@@ -251,7 +266,8 @@ impl Lane {
     }
 
     fn may_begin(&self, now: Timestamp) -> bool {
-        if self.inbox.is_empty() || self.blocked_by_view() {
+        let view_silent = self.view_again_at.is_some_and(|at| now < at);
+        if self.inbox.is_empty() || self.blocked_by_view() || view_silent {
             return false;
         }
         let full = self.inbox.len() >= self.limits.batch_signals
@@ -328,10 +344,14 @@ impl Lane {
         self.ready.push_back(Todo::Commit(commit));
     }
 
-    /// A batch whose outcome would not fit in one commit is decided again in smaller ones: what
-    /// was decided is forgotten, and the signals go back to the front.
+    /// A batch whose outcome would not fit in one commit is decided again in smaller ones.
     fn split(&mut self, batch: Batch) {
         self.batch_most = (batch.items.len() / 2).max(1);
+        self.take_back(batch);
+    }
+
+    /// What was decided of a batch is forgotten, and its signals go back to the front.
+    fn take_back(&mut self, batch: Batch) {
         let keys = batch.groups.into_iter().map(|group| group.key).collect();
         for Item { position, record, .. } in batch.items.into_iter().rev() {
             self.inbox_bytes += weight(&record);

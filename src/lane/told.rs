@@ -31,6 +31,8 @@ pub struct Limits {
     pub busy_signals: usize,
     /// Committed states held until the view has them. Past this the lane waits for the view.
     pub dirty_bytes: usize,
+    /// How long to wait before a view that did not answer is asked again.
+    pub view_again_ms: i64,
     /// How long to wait before a commit for which there was no room is tried again.
     pub no_room_ms: i64,
 }
@@ -46,6 +48,7 @@ impl Default for Limits {
             apply_floor_ms: 50,
             busy_signals: 32,
             dirty_bytes: 32 << 20,
+            view_again_ms: 200,
             no_room_ms: 500,
         }
     }
@@ -94,6 +97,8 @@ pub enum Told {
     /// These are somebody else's from now on: whatever is held of them is dropped.
     Lost(Vec<u32>),
     Fetched(Vec<Fetched>),
+    /// The view could not say how the batch's attempts stand. Nobody decided anything.
+    NotDecided(Batch),
     Decided {
         batch: Batch,
         decided: Vec<Decided>,

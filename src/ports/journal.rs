@@ -184,6 +184,10 @@ pub enum JournalError {
         "another process has the name of this one: two with one `instance_id`, or it was given up for dead"
     )]
     Replaced,
+    #[error(
+        "partition {partition} is decided by the group {group}, and this process is of {ours}: one group alone may decide on these topics"
+    )]
+    OtherGroup { partition: u32, group: String, ours: String },
     #[error("partition {partition} is not this process's to take over")]
     NotAssigned { partition: u32 },
     #[error(

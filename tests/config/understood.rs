@@ -220,7 +220,7 @@ fn a_cluster_needs_its_brokers_its_view_and_one_set_of_signing_keys() {
     let (errors, _) = keys("engine = \"cluster\"\n");
     assert_eq!(errors, ["kafka.brokers", "redis.url", "signing.keys"]);
     let whole = "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\nredis.url = \"redis://r\"\n\
-                 signing.keys = [{ env = \"SIGNING\" }]\n";
+                 signing.keys = [{ env = \"API_KEY\" }]\n";
     assert_eq!(keys(whole), (vec![], vec![]));
     refused(
         &format!("{whole}[kafka.properties]\n\"transactional.id\" = \"x\"\n"),

@@ -26,6 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// What the processes of one cluster share.
 pub struct Cluster {
     pub name: String,
+    pub group: String,
     pub redis: Redis,
     pub partitions: u32,
     pub lanes: u32,
@@ -40,7 +41,8 @@ pub struct Process {
 impl Cluster {
     pub async fn make(name: &str, partitions: u32, lanes: u32) -> Self {
         let name = format!("{name}-{}", std::process::id());
-        let cluster = Self { name, redis: Redis::start(), partitions, lanes };
+        let group = name.clone();
+        let cluster = Self { name, group, redis: Redis::start(), partitions, lanes };
         kafka::create(&cluster.options("nobody"), 1).await.unwrap();
         cluster
     }
@@ -48,7 +50,7 @@ impl Cluster {
     pub fn options(&self, instance: &str) -> KafkaOptions {
         KafkaOptions {
             brokers: Kafka::shared().brokers.clone(),
-            group: self.name.clone(),
+            group: self.group.clone(),
             topic_prefix: self.name.clone(),
             properties: BTreeMap::new(),
             instance: instance.to_owned(),
@@ -58,6 +60,10 @@ impl Cluster {
     }
 
     pub async fn start(&self, instance: &str) -> Process {
+        self.try_start(instance).await.unwrap_or_else(|error| panic!("{instance}: {error}"))
+    }
+
+    pub async fn try_start(&self, instance: &str) -> Result<Process, String> {
         let journal = KafkaJournal::open(self.options(instance), says::admission()).await.unwrap();
         let options = RedisOptions { url: self.redis.url().into(), prefix: self.name.clone() };
         let view = RedisView::open(&options).await.unwrap();
@@ -75,11 +81,16 @@ impl Cluster {
                 attempts_memory: 8 << 20,
                 core: Resident::decide,
             },
-            instance: instance.to_owned(),
+            instance: self.options(instance).writer_name(),
         };
-        let engine =
-            Engine::start(&journal, &view, &SystemClock, &rules, &options, &metrics).await.unwrap();
-        Process { journal, engine, metrics }
+        let engine = Engine::start(&journal, &view, &SystemClock, &rules, &options, &metrics).await;
+        match engine {
+            Ok(engine) => Ok(Process { journal, engine, metrics }),
+            Err(error) => {
+                journal.close().await;
+                Err(error.to_string())
+            }
+        }
     }
 
     /// Everything that is committed to a topic now, as JSON.

@@ -32,8 +32,25 @@ pub(super) enum ReadError {
 
 type Reader = BaseConsumer<Telling>;
 
+/// The clients that a lane reads changelogs with. A new one takes as long to reach the brokers as
+/// reading does, so they are kept.
+pub(super) struct Readers {
+    committed: Reader,
+    uncommitted: Reader,
+}
+
+impl Readers {
+    pub(super) fn open(options: &KafkaOptions) -> Result<Self, KafkaError> {
+        let open = |isolation| options.reader(isolation).create_with_context(Telling);
+        Ok(Self {
+            committed: open(Isolation::Committed)?,
+            uncommitted: open(Isolation::Uncommitted)?,
+        })
+    }
+}
+
 pub(super) struct Changelog<'a> {
-    pub options: &'a KafkaOptions,
+    pub readers: &'a Readers,
     pub topic: &'a str,
     pub partition: u32,
 }
@@ -79,10 +96,6 @@ impl Changelog<'_> {
         i32::try_from(self.partition).unwrap_or(i32::MAX)
     }
 
-    fn open(&self, isolation: Isolation) -> Result<Reader, KafkaError> {
-        self.options.reader(isolation).create_with_context(Telling)
-    }
-
     /// Where the log begins and ends, for a reader that sees as much.
     fn bounds(&self, reader: &Reader) -> Result<(i64, i64), KafkaError> {
         reader.fetch_watermarks(self.topic, self.number(), PATIENCE)
@@ -90,16 +103,16 @@ impl Changelog<'_> {
 
     /// The newest marks that anybody wrote, whether they were committed or not.
     pub(super) fn newest_marks(&self) -> Result<Marks, ReadError> {
-        let reader = self.open(Isolation::Uncommitted)?;
-        let (low, high) = self.bounds(&reader)?;
-        self.marks(&reader, low, high)
+        let reader = &self.readers.uncommitted;
+        let (low, high) = self.bounds(reader)?;
+        self.marks(reader, low, high)
     }
 
     /// The newest committed marks. Nobody may have a transaction open in the partition: what it
     /// commits behind our back would be missed.
     pub(super) fn committed_marks(&self) -> Result<Marks, ReadError> {
-        let (reader, low, high) = self.settled()?;
-        self.marks(&reader, low, high)
+        let (low, high) = self.settled()?;
+        self.marks(&self.readers.committed, low, high)
     }
 
     fn marks(&self, reader: &Reader, low: i64, high: i64) -> Result<Marks, ReadError> {
@@ -126,22 +139,21 @@ impl Changelog<'_> {
         from: u64,
         each: &mut dyn FnMut(&BorrowedMessage<'_>, Option<Mark>),
     ) -> Result<u64, ReadError> {
-        let (reader, low, high) = self.settled()?;
+        let (low, high) = self.settled()?;
         let from = i64::try_from(from).unwrap_or(i64::MAX).max(low);
-        self.read(&reader, from, high, &mut |message| {
+        self.read(&self.readers.committed, from, high, &mut |message| {
             each(message, self.mark(message)?);
             Ok(())
         })?;
         Ok(u64::try_from(high).unwrap_or_default())
     }
 
-    /// A reader of what is committed, once everything up to the end of the log is decided: the
-    /// true end, and not where an open transaction hides what comes after it.
-    fn settled(&self) -> Result<(Reader, i64, i64), ReadError> {
-        let (low, high) = self.bounds(&self.open(Isolation::Uncommitted)?)?;
-        let reader = self.open(Isolation::Committed)?;
+    /// Where the log begins and ends, once everything in it is decided: its true end, and not where
+    /// an open transaction hides what comes after it.
+    fn settled(&self) -> Result<(i64, i64), ReadError> {
+        let (low, high) = self.bounds(&self.readers.uncommitted)?;
         let began = Instant::now();
-        while self.bounds(&reader)?.1 < high {
+        while self.bounds(&self.readers.committed)?.1 < high {
             if began.elapsed() > PATIENCE {
                 return Err(ReadError::Open {
                     topic: self.topic.to_owned(),
@@ -150,7 +162,7 @@ impl Changelog<'_> {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Ok((reader, low, high))
+        Ok((low, high))
     }
 
     fn read(
@@ -164,6 +176,18 @@ impl Changelog<'_> {
             return Ok(());
         }
         reader.assign(&self.place(Offset::Offset(from))?)?;
+        let done = self.read_on(reader, until, each);
+        // Left assigned, it would go on fetching what nobody asks for.
+        reader.unassign()?;
+        done
+    }
+
+    fn read_on(
+        &self,
+        reader: &Reader,
+        until: i64,
+        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         let mut heard = Instant::now();
         loop {
             match reader.poll(POLL) {

@@ -10,7 +10,8 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseRecord, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::oneshot;
 
 type Delivered = oneshot::Sender<Result<Position, KafkaError>>;
@@ -42,17 +43,42 @@ impl ProducerContext for Answers {
     }
 }
 
+type Client = Arc<ThreadedProducer<Answers>>;
+
 pub(super) struct Ingress {
-    producer: ThreadedProducer<Answers>,
+    options: KafkaOptions,
+    producer: RwLock<Client>,
     topic: String,
 }
 
 impl Ingress {
     pub(super) fn open(options: &KafkaOptions, topic: String) -> KafkaResult<Self> {
-        Ok(Self { producer: options.ingress().create_with_context(Answers)?, topic })
+        let producer = RwLock::new(Self::client(options)?);
+        Ok(Self { options: options.clone(), producer, topic })
+    }
+
+    fn client(options: &KafkaOptions) -> KafkaResult<Client> {
+        Ok(Arc::new(options.ingress().create_with_context(Answers)?))
+    }
+
+    /// The producer; another one where the last has failed for good, as an idempotent one does when
+    /// it cannot tell any more what the brokers have.
+    fn producer(&self) -> Client {
+        let current = Arc::clone(&self.producer.read().unwrap_or_else(PoisonError::into_inner));
+        let Some((_, why)) = current.client().fatal_error() else { return current };
+        let mut slot = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&slot, &current) {
+            tracing::warn!(why, "the door's producer has failed for good; making another");
+            match Self::client(&self.options) {
+                Ok(fresh) => *slot = fresh,
+                Err(error) => tracing::error!(%error, "it cannot be made"),
+            }
+        }
+        Arc::clone(&slot)
     }
 
     pub(super) async fn append(&self, signals: Vec<Append>) -> Result<Vec<Position>, AppendError> {
+        let producer = self.producer();
         let mut answers = Vec::with_capacity(signals.len());
         for Append { partition, record, .. } in &signals {
             let (delivered, answer) = oneshot::channel();
@@ -60,7 +86,7 @@ impl Ingress {
                 .partition(i32::try_from(*partition).unwrap_or(i32::MAX))
                 .payload(record.value.as_ref())
                 .headers(records::headers(record));
-            self.producer.send(kafka).map_err(|(error, _)| refused(error))?;
+            producer.send(kafka).map_err(|(error, _)| refused(error))?;
             answers.push(answer);
         }
         let mut places = Vec::with_capacity(answers.len());

@@ -1,6 +1,6 @@
 //! The Journal port over Kafka.
 
-use super::changelog::{Changelog, ReadError};
+use super::changelog::{Changelog, Marks, ReadError, Readers};
 use super::inbox::{Inbox, InboxIntake};
 use super::ingress::Ingress;
 use super::membership::Membership;
@@ -39,6 +39,8 @@ struct Shared {
     ingress: Ingress,
     members: Membership,
     writers: Arc<Writers>,
+    /// One for each lane.
+    readers: Vec<Mutex<Readers>>,
     held: Mutex<BTreeMap<u32, Held>>,
 }
 
@@ -88,6 +90,9 @@ impl Shared {
             ingress: Ingress::open(&options, signals.clone())?,
             members: Membership::join(&options, signals, inboxes, Arc::clone(&writers), admission)?,
             writers,
+            readers: (0..lanes)
+                .map(|_| Readers::open(&options).map(Mutex::new))
+                .collect::<Result<_, _>>()?,
             held: Mutex::default(),
             options,
         })
@@ -97,8 +102,13 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changelog(&self, partition: u32) -> Changelog<'_> {
-        Changelog { options: &self.options, topic: &self.attempts, partition }
+    fn readers(&self, partition: u32) -> MutexGuard<'_, Readers> {
+        let readers = &self.readers[self.writers.seat(partition)];
+        readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changelog<'a>(&'a self, readers: &'a Readers, partition: u32) -> Changelog<'a> {
+        Changelog { readers, topic: &self.attempts, partition }
     }
 
     fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
@@ -149,6 +159,31 @@ impl Shared {
         Err(JournalError::Replaced)
     }
 
+    /// Two groups on the same topics would both decide everything, and other partitions or routing
+    /// rules would look for an attempt where it does not live.
+    fn refuse_strangers(
+        &self,
+        partition: u32,
+        newest: &Marks,
+        owner: &Owner,
+    ) -> Result<(), JournalError> {
+        let Some(before) = &newest.owner else { return Ok(()) };
+        let group = KafkaOptions::group_of(&before.writer);
+        if group != self.options.group {
+            let (group, ours) = (group.to_owned(), self.options.group.clone());
+            return Err(JournalError::OtherGroup { partition, group, ours });
+        }
+        if (before.partitions, before.routing) != (owner.partitions, owner.routing) {
+            return Err(JournalError::Pinned {
+                pinned: before.partitions,
+                pinned_routing: before.routing,
+                asked: owner.partitions,
+                asked_routing: owner.routing,
+            });
+        }
+        Ok(())
+    }
+
     /// `None` where somebody else wrote under our name meanwhile.
     fn try_to_take_over(
         &self,
@@ -167,9 +202,11 @@ impl Shared {
             *slot = Some(Writer::open(&self.options, &name).map_err(written)?);
         }
         let Some(writer) = slot.as_ref() else { return Err(JournalError::Closed) };
-        let changelog = self.changelog(partition);
-        // Whoever was last here may be dead with a transaction open, or think that it is alive.
+        let readers = self.readers(partition);
+        let changelog = self.changelog(&readers, partition);
         let newest = changelog.newest_marks().map_err(read)?;
+        self.refuse_strangers(partition, &newest, owner)?;
+        // Whoever was last here may be dead with a transaction open, or think that it is alive.
         if let Some(other) = newest.writer().filter(|other| *other != name) {
             fence(&self.options, other).map_err(brokers)?;
         }
@@ -245,7 +282,8 @@ impl Journal for KafkaJournal {
                 }),
             }
         };
-        self.0.changelog(partition).replay(from, hand_over).map_err(read)
+        let readers = self.0.readers(partition);
+        self.0.changelog(&readers, partition).replay(from, hand_over).map_err(read)
     }
 
     fn intake(&self, seat: Seat) -> InboxIntake {

@@ -17,7 +17,7 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,8 +37,9 @@ const POLL: Duration = Duration::from_millis(100);
 enum Assigned {
     /// Nobody has taken it over yet: nothing comes of it.
     Waiting,
-    /// What comes of it is the lane's, from this signal on.
-    Flowing { next: u64 },
+    /// What comes of it is the lane's, from this signal on. `since` numbers the flow: a message
+    /// that was polled for before that may be of before the seek that began it.
+    Flowing { next: u64, since: u64 },
 }
 
 pub(super) struct Group {
@@ -47,6 +48,8 @@ pub(super) struct Group {
     writers: Arc<Writers>,
     admission: Arc<Admission>,
     assigned: Mutex<BTreeMap<u32, Assigned>>,
+    /// Flows that have begun.
+    flows: AtomicU64,
     /// Whether the group has said once what is ours.
     joined: AtomicBool,
     closing: AtomicBool,
@@ -102,11 +105,16 @@ impl Group {
         Ok(list)
     }
 
-    /// Takes an assignment. Nothing flows until the lane has taken the partition over.
+    /// Takes an assignment. Nothing flows until the lane has taken the partition over. Until then it
+    /// is read at its end: a partition that is paused takes up to a second to come to life again,
+    /// and one whose place must be asked for half a second.
     fn given(&self, consumer: &BaseConsumer<Self>, partitions: &[u32]) -> KafkaResult<()> {
-        let list = self.list(partitions, Offset::Beginning)?;
+        let mut list = TopicPartitionList::new();
+        for &partition in partitions {
+            let (_, end) = consumer.fetch_watermarks(&self.topic, number(partition), PATIENCE)?;
+            list.add_partition_offset(&self.topic, number(partition), Offset::Offset(end))?;
+        }
         consumer.incremental_assign(&list)?;
-        consumer.pause(&list)?;
         self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Waiting)));
         for (at, inbox) in self.inboxes.iter().enumerate() {
             let theirs = partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
@@ -147,22 +155,27 @@ impl Group {
         self.assigned().retain(|partition, _| !partitions.contains(partition));
     }
 
-    fn take(&self, message: &BorrowedMessage<'_>) {
-        let (Ok(partition), Ok(offset)) =
-            (u32::try_from(message.partition()), u64::try_from(message.offset()))
-        else {
-            return;
-        };
+    /// Hands a message on to its lane. `polled_at` says how many flows had begun when it was polled
+    /// for. Answers with where to read on, where it cannot be told whether something is missing.
+    fn take(&self, message: &BorrowedMessage<'_>, polled_at: u64) -> Option<(u32, u64)> {
+        let partition = u32::try_from(message.partition()).ok()?;
+        let offset = u64::try_from(message.offset()).ok()?;
         let (record, proven) = records::read(message, &self.admission);
         // Held until it is pushed, so that nothing of a partition comes after its flow was stopped.
         let mut assigned = self.assigned();
-        if let Some(Assigned::Flowing { next }) = assigned.get_mut(&partition)
-            && offset >= *next
-        {
-            *next = offset + 1;
-            let position = Position { partition, offset };
-            self.inboxes[self.seat(partition)].push(Fetched { position, record, proven });
+        let Some(Assigned::Flowing { next, since }) = assigned.get_mut(&partition) else {
+            return None;
+        };
+        if offset < *next {
+            return None;
         }
+        if offset > *next && polled_at < *since {
+            return Some((partition, *next));
+        }
+        *next = offset + 1;
+        let position = Position { partition, offset };
+        self.inboxes[self.seat(partition)].push(Fetched { position, record, proven });
+        None
     }
 }
 
@@ -186,6 +199,7 @@ impl Membership {
             writers,
             admission,
             assigned: Mutex::default(),
+            flows: AtomicU64::new(0),
             joined: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         };
@@ -248,16 +262,15 @@ impl Membership {
     /// Lets the signals of a partition come to its lane, from `next` on.
     pub(super) fn flow(&self, partition: u32, next: u64) -> KafkaResult<()> {
         let group = self.group();
-        let list = group.list(&[partition], Offset::Invalid)?;
-        // Paused, so that nothing of before the seek is taken for what comes after it.
-        self.consumer.pause(&list)?;
-        let at = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
-        self.consumer.seek(&group.topic, number(partition), at, PATIENCE)?;
-        if let Some(assigned) = group.assigned().get_mut(&partition) {
-            *assigned = Assigned::Flowing { next };
+        // Held, so that what comes after the seek finds the flow begun.
+        let mut assigned = group.assigned();
+        self.consumer.seek(&group.topic, number(partition), offset(next), PATIENCE)?;
+        if let Some(assigned) = assigned.get_mut(&partition) {
+            let since = group.flows.fetch_add(1, Ordering::SeqCst) + 1;
+            *assigned = Assigned::Flowing { next, since };
         }
-        if !group.inboxes[group.seat(partition)].is_paused() {
-            self.consumer.resume(&list)?;
+        if group.inboxes[group.seat(partition)].is_paused() {
+            self.consumer.pause(&group.list(&[partition], Offset::Invalid)?)?;
         }
         Ok(())
     }
@@ -283,8 +296,7 @@ impl Membership {
     pub(super) fn offsets(&self, next: &[(u32, u64)]) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for &(partition, next) in next {
-            let at = Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX));
-            list.add_partition_offset(&self.group().topic, number(partition), at)?;
+            list.add_partition_offset(&self.group().topic, number(partition), offset(next))?;
         }
         Ok(list)
     }
@@ -302,8 +314,17 @@ impl Drop for Membership {
 fn poll(consumer: &BaseConsumer<Group>) {
     let group = consumer.context();
     while !group.closing.load(Ordering::SeqCst) {
+        let polled_at = group.flows.load(Ordering::SeqCst);
         match consumer.poll(POLL) {
-            Some(Ok(message)) => group.take(&message),
+            Some(Ok(message)) => {
+                if let Some((partition, next)) = group.take(&message, polled_at)
+                    && let Err(error) =
+                        consumer.seek(&group.topic, number(partition), offset(next), PATIENCE)
+                {
+                    tracing::error!(%error, partition, "cannot read on; this process ends");
+                    break;
+                }
+            }
             Some(Err(error)) => tracing::warn!(%error, "the brokers gave an error for a signal"),
             None => {}
         }
@@ -316,7 +337,10 @@ fn poll(consumer: &BaseConsumer<Group>) {
             let theirs: Vec<u32> = group
                 .assigned()
                 .iter()
-                .filter(|(p, how)| group.seat(**p) == at && **how != Assigned::Waiting)
+                .filter(|(p, how)| {
+                    let flows = **how != Assigned::Waiting;
+                    group.seat(**p) == at && (flows || flow == Flow::Resume)
+                })
                 .map(|(p, _)| *p)
                 .collect();
             let done = group.list(&theirs, Offset::Invalid).and_then(|list| match flow {
@@ -333,4 +357,8 @@ fn poll(consumer: &BaseConsumer<Group>) {
 
 fn number(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn offset(next: u64) -> Offset {
+    Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX))
 }

@@ -31,6 +31,10 @@ pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
 /// The longest that a transaction may stay open. A batch takes milliseconds.
 pub(super) const TRANSACTION: Duration = Duration::from_secs(15);
 
+/// How long a webhook may be on its way to the brokers. 0Gate waits 10 s for an answer: one that is
+/// refused in time comes again sooner than one that was given up.
+const DELIVERY: Duration = Duration::from_secs(7);
+
 /// The longest wait for anything that is asked of the brokers once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -45,8 +49,19 @@ impl KafkaOptions {
         format!("{}-{writer}", self.topic_prefix)
     }
 
+    /// Names this process in owner records and trailers: its group first, so that another group on
+    /// the same topics is seen.
+    pub fn writer_name(&self) -> String {
+        format!("{}/{}", self.group, self.instance)
+    }
+
     pub(super) fn writer(&self, seat: usize) -> String {
-        format!("{}/{seat}", self.instance)
+        format!("{}/{seat}", self.writer_name())
+    }
+
+    /// The group of whoever wrote under this name.
+    pub(super) fn group_of(writer: &str) -> &str {
+        writer.split('/').next().unwrap_or_default()
     }
 
     fn base(&self) -> ClientConfig {
@@ -112,7 +127,7 @@ impl KafkaOptions {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "1")
-            .set("message.timeout.ms", PATIENCE.as_millis().to_string());
+            .set("message.timeout.ms", DELIVERY.as_millis().to_string());
         config
     }
 
