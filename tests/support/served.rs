@@ -19,7 +19,7 @@ pub struct Configured {
 
 pub struct Served {
     pub child: Child,
-    public: String,
+    pub public: String,
     api: String,
 }
 
@@ -106,12 +106,16 @@ format = "json"
 
 impl Served {
     pub fn deliver(&self, event: &Event<'_>) -> Option<Answer> {
+        Self::deliver_to(&self.public, event)
+    }
+
+    /// `None` where it was killed in the middle, and gave no answer at all.
+    pub fn deliver_to(public: &str, event: &Event<'_>) -> Option<Answer> {
         let body = event.body();
         let signature = says::secret().sign(says::now().seconds(), &body);
         let head = format!("Gate-Signature: {signature}\r\n");
         let path = format!("/webhooks/{}", says::ENDPOINT);
-        let (to, posting) = (self.public.clone(), body.to_vec());
-        // Killed in the middle, it gives no answer at all.
+        let (to, posting) = (public.to_owned(), body.to_vec());
         std::panic::catch_unwind(move || request(&to, "POST", &path, &head, &posting)).ok()
     }
 

@@ -68,13 +68,9 @@ impl Marks {
         owner.max(self.trailer.as_ref().map_or(0, |trailer| trailer.epoch))
     }
 
-    /// Who wrote last.
+    /// Whose the partition was last. Every owner writes a record before anything else.
     pub(super) fn writer(&self) -> Option<&str> {
-        match (&self.owner, &self.trailer) {
-            (Some(owner), Some(trailer)) if trailer.epoch >= owner.epoch => Some(&trailer.writer),
-            (Some(owner), _) => Some(&owner.writer),
-            (None, trailer) => trailer.as_ref().map(|trailer| trailer.writer.as_str()),
-        }
+        self.owner.as_ref().map(|owner| owner.writer.as_str())
     }
 
     fn see(&mut self, mark: Mark) {

@@ -26,8 +26,9 @@ use tokio::task::spawn_blocking;
 /// group has said so, and this process ends. Taking the name back at once would fence it in turn.
 const AFTER_A_FENCE: Duration = HEARTBEAT.saturating_mul(2);
 
-/// Fences in a row after which two processes must have one name.
-const FENCES_MAX: u32 = 3;
+/// Tries to take a partition over. A group that moves settles within a heartbeat or two; after that
+/// two processes must have one name, or the brokers take nothing.
+const TAKES_MAX: u32 = 3;
 
 #[derive(Clone)]
 pub struct KafkaJournal(Arc<Shared>);
@@ -147,7 +148,7 @@ impl Shared {
     }
 
     fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
-        for _ in 0..FENCES_MAX {
+        for _ in 0..TAKES_MAX {
             if self.members.replaced().is_some() {
                 return Err(JournalError::Replaced);
             }
@@ -156,7 +157,11 @@ impl Shared {
             }
             std::thread::sleep(AFTER_A_FENCE);
         }
-        Err(JournalError::Replaced)
+        if self.members.has(partition) {
+            let why = format!("partition {partition} was not taken over in {TAKES_MAX} tries");
+            return Err(JournalError::Brokers(why));
+        }
+        Err(JournalError::NotAssigned { partition })
     }
 
     /// Two groups on the same topics would both decide everything, and other partitions or routing
@@ -184,7 +189,8 @@ impl Shared {
         Ok(())
     }
 
-    /// `None` where somebody else wrote under our name meanwhile.
+    /// `None` where the owner record was not written: somebody else wrote under our name meanwhile,
+    /// or the group has moved on.
     fn try_to_take_over(
         &self,
         partition: u32,
@@ -208,6 +214,10 @@ impl Shared {
         self.refuse_strangers(partition, &newest, owner)?;
         // Whoever was last here may be dead with a transaction open, or think that it is alive.
         if let Some(other) = newest.writer().filter(|other| *other != name) {
+            if !self.members.is_fresh(partition) {
+                // It was given to somebody else meanwhile. The word of that is on its way.
+                return Err(JournalError::NotAssigned { partition });
+            }
             fence(&self.options, other).map_err(brokers)?;
         }
         let marks = changelog.committed_marks().map_err(read)?;
@@ -227,12 +237,9 @@ impl Shared {
         let changelog_end = match writer.take_over(&self.members, partition, &owner) {
             Ok(end) => end,
             Err(error) => {
+                tracing::warn!(%error, partition, "not taken over; trying again");
                 *slot = None;
-                return if matches!(error, WriteError::Fenced) {
-                    Ok(None)
-                } else {
-                    Err(written(error))
-                };
+                return Ok(None);
             }
         };
         self.held().insert(partition, Held { epoch, next });

@@ -35,7 +35,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// A partition that is assigned to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Assigned {
-    /// Nobody has taken it over yet: nothing comes of it.
+    /// Nobody here has taken it over since it was given to us.
+    Fresh,
+    /// It is to be taken over anew: nothing comes of it.
     Waiting,
     /// What comes of it is the lane's, from this signal on. `since` numbers the flow: a message
     /// that was polled for before that may be of before the seek that began it.
@@ -115,7 +117,7 @@ impl Group {
             list.add_partition_offset(&self.topic, number(partition), Offset::Offset(end))?;
         }
         consumer.incremental_assign(&list)?;
-        self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Waiting)));
+        self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Fresh)));
         for (at, inbox) in self.inboxes.iter().enumerate() {
             let theirs = partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
             inbox.assign(theirs);
@@ -236,6 +238,12 @@ impl Membership {
         self.group().assigned().contains_key(&partition)
     }
 
+    /// Whether this is the first take-over since the group gave us the partition. Whoever wrote last
+    /// before that has lost it; whoever wrote after that has it.
+    pub(super) fn is_fresh(&self, partition: u32) -> bool {
+        self.group().assigned().get(&partition) == Some(&Assigned::Fresh)
+    }
+
     pub(super) fn inbox(&self, seat: Seat) -> Inbox {
         self.group().inboxes[seat.lane as usize].clone()
     }
@@ -279,8 +287,8 @@ impl Membership {
     pub(super) fn stop_flow(&self, partition: u32) {
         let group = self.group();
         let mut assigned = group.assigned();
-        if let Some(assigned) = assigned.get_mut(&partition) {
-            *assigned = Assigned::Waiting;
+        if let Some(flowing @ Assigned::Flowing { .. }) = assigned.get_mut(&partition) {
+            *flowing = Assigned::Waiting;
         }
         group.inboxes[group.seat(partition)].forget(partition);
     }
@@ -338,7 +346,7 @@ fn poll(consumer: &BaseConsumer<Group>) {
                 .assigned()
                 .iter()
                 .filter(|(p, how)| {
-                    let flows = **how != Assigned::Waiting;
+                    let flows = matches!(how, Assigned::Flowing { .. });
                     group.seat(**p) == at && (flows || flow == Flow::Resume)
                 })
                 .map(|(p, _)| *p)
