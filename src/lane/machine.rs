@@ -144,17 +144,17 @@ impl Lane {
             }
             Told::Fetched(fetched) => {
                 // What comes of a partition before it is owned comes again once it is.
-                let owned = |signal: &Fetched| self.owned.contains_key(&signal.position.partition);
-                for signal in fetched.into_iter().filter(owned).collect::<Vec<_>>() {
-                    self.inbox_bytes += weight(&signal.record);
-                    self.inbox.push_back(signal);
+                for signal in fetched {
+                    if self.owned.contains_key(&signal.position.partition) {
+                        self.inbox_bytes += weight(&signal.record);
+                        self.inbox.push_back(signal);
+                    }
                 }
             }
             Told::NotDecided(batch) => {
                 // Fewer at a time: what is in memory at the front need not wait for what is not.
-                self.batch_most = (batch.items.len() / 2).max(1);
                 self.view_again_at = Some(Timestamp(now.0 + self.limits.view_again_ms));
-                self.take_back(batch);
+                self.split(batch);
             }
             Told::Decided { batch, decided } => {
                 self.view_again_at = None;
@@ -344,14 +344,10 @@ impl Lane {
         self.ready.push_back(Todo::Commit(commit));
     }
 
-    /// A batch whose outcome would not fit in one commit is decided again in smaller ones.
+    /// A batch that cannot be committed as it is is decided again in smaller ones: what was decided
+    /// is forgotten, and the signals go back to the front.
     fn split(&mut self, batch: Batch) {
         self.batch_most = (batch.items.len() / 2).max(1);
-        self.take_back(batch);
-    }
-
-    /// What was decided of a batch is forgotten, and its signals go back to the front.
-    fn take_back(&mut self, batch: Batch) {
         let keys = batch.groups.into_iter().map(|group| group.key).collect();
         for Item { position, record, .. } in batch.items.into_iter().rev() {
             self.inbox_bytes += weight(&record);

@@ -51,10 +51,6 @@ pub fn send_signal(child: &Child, signal: Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-pub fn tell_to_end(child: &Child) {
-    send_signal(child, Signal::TERM);
-}
-
 pub fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }

@@ -1,8 +1,9 @@
 //! Real `serve` processes of one cluster.
 
 use super::cluster::Cluster;
-use super::running::{Answer, request, tidegate};
+use super::running::{Answer, request, send_signal, tidegate};
 use super::says::{self, Event};
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Output, Stdio};
@@ -131,7 +132,7 @@ impl Served {
 
     /// Asks it to end, and says with what code it did.
     pub fn end(mut self) -> Option<i32> {
-        super::running::tell_to_end(&self.child);
+        send_signal(&self.child, Signal::TERM);
         self.child.wait().unwrap().code()
     }
 }

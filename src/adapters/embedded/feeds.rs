@@ -6,6 +6,7 @@
 use super::frame::Frame;
 use super::journal::EmbeddedJournal;
 use super::reader::LogReader;
+use crate::adapters::{blocking, gone};
 use crate::ports::{Feed, FeedError, FeedReader, FeedRecord, Feeds};
 use crate::wire::Topic;
 use crate::wire::section::records;
@@ -68,17 +69,6 @@ impl FeedReader for EmbeddedFeed {
     async fn grown(&mut self) -> bool {
         self.durable.changed().await.is_ok()
     }
-}
-
-/// Reading files is waiting, and must not hold up whoever answers requests on this thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, FeedError> + Send + 'static,
-) -> Result<T, FeedError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(gone()))
-}
-
-fn gone() -> FeedError {
-    FeedError::Unreadable("its reader ended in the middle".to_owned())
 }
 
 struct Walk {

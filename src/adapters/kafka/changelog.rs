@@ -2,6 +2,7 @@
 
 use super::settings::{Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
+use super::topics::number;
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -84,17 +85,13 @@ impl Marks {
 impl Changelog<'_> {
     fn place(&self, offset: Offset) -> Result<TopicPartitionList, KafkaError> {
         let mut place = TopicPartitionList::new();
-        place.add_partition_offset(self.topic, self.number(), offset)?;
+        place.add_partition_offset(self.topic, number(self.partition), offset)?;
         Ok(place)
-    }
-
-    fn number(&self) -> i32 {
-        i32::try_from(self.partition).unwrap_or(i32::MAX)
     }
 
     /// Where the log begins and ends, for a reader that sees as much.
     fn bounds(&self, reader: &Reader) -> Result<(i64, i64), KafkaError> {
-        reader.fetch_watermarks(self.topic, self.number(), PATIENCE)
+        reader.fetch_watermarks(self.topic, number(self.partition), PATIENCE)
     }
 
     /// The newest marks that anybody wrote, whether they were committed or not.

@@ -6,6 +6,7 @@
 
 use super::settings::{Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
+use crate::adapters::blocking;
 use crate::attempt::Timestamp;
 use crate::ports::{Feed, FeedError, FeedReader, FeedRecord, Feeds};
 use crate::wire::Topic;
@@ -17,7 +18,6 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::task::spawn_blocking;
 
 /// How long one look for something new takes. Between two of them a reader that went away is
 /// noticed.
@@ -93,16 +93,6 @@ impl FeedReader for KafkaFeed {
             }
         }
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, FeedError> + Send + 'static,
-) -> Result<T, FeedError> {
-    spawn_blocking(work).await.unwrap_or_else(|_| Err(gone()))
-}
-
-fn gone() -> FeedError {
-    FeedError::Unreadable("its reader ended in the middle".to_owned())
 }
 
 struct Walk {

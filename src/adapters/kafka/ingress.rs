@@ -3,6 +3,7 @@
 use super::records;
 use super::settings::KafkaOptions;
 use super::telling::{complain, tell};
+use super::topics::number;
 use crate::attempt::Position;
 use crate::ports::{Append, AppendError};
 use rdkafka::client::ClientContext;
@@ -83,7 +84,7 @@ impl Ingress {
         for Append { partition, record, .. } in &signals {
             let (delivered, answer) = oneshot::channel();
             let kafka = BaseRecord::<(), [u8], _>::with_opaque_to(&self.topic, Box::new(delivered))
-                .partition(i32::try_from(*partition).unwrap_or(i32::MAX))
+                .partition(number(*partition))
                 .payload(record.value.as_ref())
                 .headers(records::headers(record));
             producer.send(kafka).map_err(|(error, _)| refused(error))?;

@@ -5,7 +5,7 @@ use super::inbox::{Inbox, InboxIntake};
 use super::ingress::Ingress;
 use super::membership::Membership;
 use super::settings::{HEARTBEAT, KafkaOptions};
-use super::writer::{WriteError, Writer, Writers, fence};
+use super::writer::{WriteError, Writer, Writers};
 use crate::attempt::Position;
 use crate::ports::{
     Append, AppendError, Commit, CommitError, Committed, Journal, JournalError, Replayed, Seat,
@@ -149,7 +149,7 @@ impl Shared {
 
     fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
         for _ in 0..TAKES_MAX {
-            if self.members.replaced().is_some() {
+            if self.members.is_replaced() {
                 return Err(JournalError::Replaced);
             }
             if let Some(taken) = self.try_to_take_over(partition, owner)? {
@@ -218,7 +218,7 @@ impl Shared {
                 // It was given to somebody else meanwhile. The word of that is on its way.
                 return Err(JournalError::NotAssigned { partition });
             }
-            fence(&self.options, other).map_err(brokers)?;
+            Writer::open(&self.options, other).map_err(written)?;
         }
         let marks = changelog.committed_marks().map_err(read)?;
         let committed = self.members.committed(partition).map_err(brokers)?;

@@ -5,6 +5,7 @@ use super::native;
 use super::records;
 use super::settings::{KafkaOptions, PATIENCE};
 use super::telling::{complain, tell};
+use super::topics::number;
 use super::writer::Writers;
 use crate::attempt::Position;
 use crate::ports::{Fetched, LettingGo, Seat};
@@ -96,12 +97,24 @@ impl Group {
     }
 
     fn seat(&self, partition: u32) -> usize {
-        partition as usize % self.inboxes.len()
+        self.writers.seat(partition)
     }
 
-    fn list(&self, partitions: &[u32], offset: Offset) -> KafkaResult<TopicPartitionList> {
+    /// Those of the partitions that one lane works.
+    fn of_seat(&self, partitions: &[u32], seat: usize) -> Vec<u32> {
+        partitions.iter().copied().filter(|partition| self.seat(*partition) == seat).collect()
+    }
+
+    fn list(&self, partitions: &[u32]) -> KafkaResult<TopicPartitionList> {
+        self.places(partitions.iter().map(|partition| (*partition, Offset::Invalid)))
+    }
+
+    fn places(
+        &self,
+        places: impl IntoIterator<Item = (u32, Offset)>,
+    ) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for &partition in partitions {
+        for (partition, offset) in places {
             list.add_partition_offset(&self.topic, number(partition), offset)?;
         }
         Ok(list)
@@ -111,16 +124,15 @@ impl Group {
     /// is read at its end: a partition that is paused takes up to a second to come to life again,
     /// and one whose place must be asked for half a second.
     fn given(&self, consumer: &BaseConsumer<Self>, partitions: &[u32]) -> KafkaResult<()> {
-        let mut list = TopicPartitionList::new();
+        let mut ends = vec![];
         for &partition in partitions {
             let (_, end) = consumer.fetch_watermarks(&self.topic, number(partition), PATIENCE)?;
-            list.add_partition_offset(&self.topic, number(partition), Offset::Offset(end))?;
+            ends.push((partition, Offset::Offset(end)));
         }
-        consumer.incremental_assign(&list)?;
+        consumer.incremental_assign(&self.places(ends)?)?;
         self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Fresh)));
         for (at, inbox) in self.inboxes.iter().enumerate() {
-            let theirs = partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
-            inbox.assign(theirs);
+            inbox.assign(self.of_seat(partitions, at));
         }
         self.joined.store(true, Ordering::SeqCst);
         Ok(())
@@ -130,8 +142,7 @@ impl Group {
     fn let_go(&self, partitions: &[u32]) {
         let mut waits = vec![];
         for (at, inbox) in self.inboxes.iter().enumerate() {
-            let theirs: Vec<u32> =
-                partitions.iter().copied().filter(|p| self.seat(*p) == at).collect();
+            let theirs = self.of_seat(partitions, at);
             if !theirs.is_empty() {
                 let (letting_go, gone) = LettingGo::new();
                 inbox.revoke(theirs, letting_go);
@@ -229,9 +240,9 @@ impl Membership {
         self.consumer.context()
     }
 
-    /// Why this process can never be a member again: the brokers gave its name to another.
-    pub(super) fn replaced(&self) -> Option<String> {
-        self.consumer.client().fatal_error().map(|(_, why)| why)
+    /// Whether this process can never be a member again: the brokers gave its name to another.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.consumer.client().fatal_error().is_some()
     }
 
     pub(super) fn has(&self, partition: u32) -> bool {
@@ -260,7 +271,7 @@ impl Membership {
 
     /// The group's committed position of a partition.
     pub(super) fn committed(&self, partition: u32) -> KafkaResult<Option<u64>> {
-        let asked = self.group().list(&[partition], Offset::Invalid)?;
+        let asked = self.group().list(&[partition])?;
         let answered = self.consumer.committed_offsets(asked, PATIENCE)?;
         let offset = answered.elements().first().map(|one| one.offset());
         let Some(Offset::Offset(offset)) = offset else { return Ok(None) };
@@ -278,7 +289,7 @@ impl Membership {
             *assigned = Assigned::Flowing { next, since };
         }
         if group.inboxes[group.seat(partition)].is_paused() {
-            self.consumer.pause(&group.list(&[partition], Offset::Invalid)?)?;
+            self.consumer.pause(&group.list(&[partition])?)?;
         }
         Ok(())
     }
@@ -302,11 +313,7 @@ impl Membership {
     }
 
     pub(super) fn offsets(&self, next: &[(u32, u64)]) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for &(partition, next) in next {
-            list.add_partition_offset(&self.group().topic, number(partition), offset(next))?;
-        }
-        Ok(list)
+        self.group().places(next.iter().map(|(partition, next)| (*partition, offset(*next))))
     }
 }
 
@@ -351,7 +358,7 @@ fn poll(consumer: &BaseConsumer<Group>) {
                 })
                 .map(|(p, _)| *p)
                 .collect();
-            let done = group.list(&theirs, Offset::Invalid).and_then(|list| match flow {
+            let done = group.list(&theirs).and_then(|list| match flow {
                 Flow::Pause => consumer.pause(&list),
                 Flow::Resume => consumer.resume(&list),
             });
@@ -361,10 +368,6 @@ fn poll(consumer: &BaseConsumer<Group>) {
         }
     }
     group.inboxes.iter().for_each(Inbox::close);
-}
-
-fn number(partition: u32) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
 }
 
 fn offset(next: u64) -> Offset {

@@ -21,6 +21,11 @@ impl Topics {
     }
 }
 
+/// A partition, as librdkafka counts them.
+pub(super) fn number(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
     #[error("the brokers cannot be asked: {0}")]
@@ -53,7 +58,7 @@ const ATTEMPTS_SEGMENT_MS: &str = "3600000";
 pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<String>, TopicsError> {
     let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
     let names = ALL.map(|topic| options.topics().name(topic));
-    let partitions = i32::try_from(options.partitions).unwrap_or(i32::MAX);
+    let partitions = number(options.partitions);
     let wanted: Vec<NewTopic<'_>> = ALL
         .into_iter()
         .zip(&names)

@@ -7,7 +7,7 @@ use super::native::{self, NotCommitted};
 use super::records;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
-use super::topics::Topics;
+use super::topics::{Topics, number};
 use crate::ports::{Append, Commit, Committed, Part};
 use crate::wire::Topic;
 use crate::wire::cloudevents;
@@ -15,7 +15,7 @@ use crate::wire::section::{Record, records as records_of};
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use std::collections::BTreeMap;
@@ -188,8 +188,7 @@ impl Writer {
         let metadata = members.metadata().ok_or(WriteError::NoMember)?;
         let offsets = members.offsets(next)?;
         self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)?;
-        native::commit_transaction(self.producer.client(), TRANSACTION)
-            .map_err(WriteError::from)?;
+        native::commit_transaction(self.producer.client(), TRANSACTION)?;
         if watch.suspect.load(Ordering::SeqCst) {
             return Err(WriteError::Suspect);
         }
@@ -249,13 +248,6 @@ impl Writer {
     }
 }
 
-/// Ends whatever a producer of this name, dead or not, has open.
-pub(super) fn fence(options: &KafkaOptions, writer: &str) -> KafkaResult<()> {
-    let config = options.transactions(&options.transactional_id(writer));
-    let producer: ThreadedProducer<Watch> = config.create_with_context(Watch::default())?;
-    producer.init_transactions(PATIENCE)
-}
-
 fn is_full(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
@@ -269,8 +261,4 @@ fn headers(topic: Topic, record: &Record<'_>, part: &Part) -> OwnedHeaders {
     events.fold(headers, |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value.as_str()) })
     })
-}
-
-fn number(partition: u32) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
 }
