@@ -158,5 +158,12 @@ mod chaos_on_kafka {
         println!("every payment was fulfilled {:?} after the last fault", healed.elapsed());
         assert_eq!(fulfilled, expected);
         assert_eq!(cluster.dead_letters(), BTreeMap::new());
+        for (name, served) in running {
+            assert_eq!(served.end(), Some(0), "{name} ends in good order");
+        }
+        let audit = configured.run(&["audit"]);
+        println!("{}", String::from_utf8_lossy(&audit.stdout));
+        let told = String::from_utf8_lossy(&audit.stderr);
+        assert_eq!(audit.status.code(), Some(0), "the audit is clean: {told}");
     }
 }

@@ -1,12 +1,18 @@
 //! What came in against what became of it, by the signals themselves and by what the trailers say.
 
+use super::partition::Medium;
 use crate::lane::part::Standing;
 use crate::ports::Fetched;
 use crate::wire::signal::{Arrival, HopTo, SignalRecord};
 use crate::wire::trailer::{Counts, Trailer};
 
 /// Why the counts of one part do not add up, in words; nothing where they do.
-pub fn part(before: &Standing, trailer: &Trailer, inputs: &[Fetched]) -> Vec<String> {
+pub fn part(
+    before: &Standing,
+    trailer: &Trailer,
+    inputs: &[Fetched],
+    medium: Medium,
+) -> Vec<String> {
     let mut wrong = vec![];
     let grown = trailer.counts.minus(&before.counts);
     if before.counts.plus(&grown) != trailer.counts {
@@ -27,7 +33,10 @@ pub fn part(before: &Standing, trailer: &Trailer, inputs: &[Fetched]) -> Vec<Str
             grown.accepted, grown.by_kind
         ));
     }
-    let decided = trailer.next.saturating_sub(trailer.previous);
+    let decided = match medium {
+        Medium::Log => trailer.next.saturating_sub(trailer.previous),
+        Medium::Topics => inputs.len() as u64,
+    };
     let told = grown.accepted + grown.forwarded_out + released;
     if told != decided {
         wrong.push(format!("{decided} signals were decided, and {told} are counted"));

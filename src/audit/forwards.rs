@@ -45,7 +45,7 @@ impl Forwards {
 }
 
 /// Claims and their answers are written by a part alone, and so is every copy with a hop.
-fn needs_original(record: &SignalRecord) -> bool {
+pub fn needs_original(record: &SignalRecord) -> bool {
     match (&record.hop, &record.form) {
         (Some(_), _) => true,
         (None, Form::Webhook(_)) => false,

@@ -1,7 +1,7 @@
 //! What the outputs say of each attempt, over all time.
 
 use super::invariant::Invariant;
-use super::partition::Place;
+use super::partition::{At, Place};
 use super::proof::Fulfilled;
 use super::report::Findings;
 use crate::attempt::{Attempt, LateCompletion, Policy, StateName};
@@ -24,8 +24,8 @@ pub struct History {
 struct Told {
     sequence: u64,
     state: StateName,
-    /// The frame of the fulfillment.
-    fulfilled: Option<u64>,
+    /// Where its fulfillment stands.
+    fulfilled: Option<At>,
     stored: bool,
 }
 
@@ -180,7 +180,7 @@ impl History {
             }
             let told = self.told.get_mut(attempt);
             if let Some(first) = told.as_ref().and_then(|told| told.fulfilled) {
-                let what = format!("one in the frame at {first}, another in {place}");
+                let what = format!("one in {first}, another in {place}");
                 findings.add(Invariant::OneFulfillment, Some(attempt), what);
             }
             if completed.remove(attempt) != Some(fulfilled.sequence) {
@@ -188,12 +188,12 @@ impl History {
                 findings.add(Invariant::NoUnprovenFulfillment, Some(attempt), what);
             }
             match told {
-                Some(told) => told.fulfilled = told.fulfilled.or(Some(place.lsn)),
+                Some(told) => told.fulfilled = told.fulfilled.or(Some(place.at)),
                 None => {
                     let told = Told {
                         sequence: 0,
                         state: StateName::PendingSession,
-                        fulfilled: Some(place.lsn),
+                        fulfilled: Some(place.at),
                         stored: false,
                     };
                     self.told.insert(Box::from(attempt), told);

@@ -13,13 +13,16 @@
 //! |--------------|-----------------------------------------------------------------------|
 //! | `invariant`  | the names of what must hold                                           |
 //! | `log`        | the frames of a data folder, to the end of what is whole              |
-//! | `auditor`    | from frames to parts: what belongs together, and what is missing      |
+//! | `frames`     | of a log: which parts a frame holds, and what is missing from it      |
+//! | `auditor`    | what is known while going through the parts, and said at the end      |
 //! | `partition`  | one partition: its signals, its owner, and each part decided again    |
 //! | `difference` | what it is that two runs of records do not have in common             |
 //! | `forwards`   | signals that a part sent on, against those that arrived               |
 //! | `history`    | what the outputs say of each attempt, over all time                   |
 //! | `proof`      | the signal that a fulfillment rests on                                |
 //! | `counts`     | what came in against what became of it                                |
+//! | `topics`     | of a cluster: which records are a part, and what is missing between   |
+//! | `sent`       | signals that parts sent on, against those that arrived in any topic   |
 //! | `report`     | what was found                                                        |
 
 mod auditor;
@@ -27,20 +30,23 @@ mod body;
 mod counts;
 mod difference;
 mod forwards;
+mod frames;
 mod history;
 mod invariant;
 mod log;
 mod partition;
 mod proof;
 mod report;
+mod sent;
+mod topics;
 
 pub use invariant::Invariant;
-pub use report::{Progress, Report, Violation, WITNESSES_MAX};
+pub use report::{Extent, Progress, Report, Violation, WITNESSES_MAX};
 
 use crate::adapters::embedded::{DataFolder, LogError};
+use crate::adapters::kafka::{Past, PastError};
 use crate::ports::JournalError;
 use crate::wire::seal::SigningKeys;
-use auditor::Auditor;
 use std::path::Path;
 
 /// Why there is no verdict. A journal of which nothing was proven is not a clean one.
@@ -66,6 +72,10 @@ pub enum AuditError {
     Unreadable { lsn: u64, what: &'static str },
     #[error("none of the first {signals} signals is signed by the signing keys that were given")]
     OtherKeys { signals: u64 },
+    #[error(transparent)]
+    Past(#[from] PastError),
+    #[error("there is no owner and no signal in the topics: there is nothing to prove")]
+    NothingYet,
     #[error("the journal has routing {routing}, which this build does not know")]
     OtherBuild { routing: u32 },
 }
@@ -84,15 +94,19 @@ pub fn audit(
         return Err(AuditError::OtherBuild { routing: pins.routing });
     }
     let mut log = log::JournalLog::open(root)?;
-    let from = log.at();
-    let mut auditor = Auditor::new(keys.clone(), pins.partitions, from == 0);
-    while let Some(frame) = log.next()? {
-        auditor.frame(&frame)?;
-        progress(Progress { from, at: frame.end(), until: log.until() });
+    let report = frames::walk(&mut log, keys, pins.partitions, progress)?;
+    report.ok_or(AuditError::Empty { folder })
+}
+
+/// Audits the journal of a cluster, beside running processes or without them.
+pub fn audit_cluster(
+    past: &Past,
+    keys: &SigningKeys,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, AuditError> {
+    let report = topics::walk(past, keys, progress)?;
+    if report.parts == 0 && report.signals == 0 {
+        return Err(AuditError::NothingYet);
     }
-    let torn = log.end()?;
-    if auditor.frames() == 0 {
-        return Err(AuditError::Empty { folder });
-    }
-    auditor.finish(from, log.at(), torn)
+    Ok(report)
 }

@@ -5,7 +5,6 @@ use super::counts;
 use super::difference::{differences, trailer_fields};
 use super::invariant::Invariant;
 use super::report::Findings;
-use crate::adapters::embedded::frame::FrameRun;
 use crate::attempt::{Attempt, DeadLetter, Mode};
 use crate::lane::batch::{Batch, Decided, Goes};
 use crate::lane::part::{self, Hand, Scene, Standing, Written};
@@ -21,11 +20,38 @@ use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 
+/// What a journal is kept in, as far as a proof depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// Our own log. Nobody else writes into it, and no offset is left out.
+    Log,
+    /// Topics. Anybody may write a signal; markers and what was aborted take offsets of their own.
+    Topics,
+}
+
+/// An address in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A frame of the log.
+    Frame(u64),
+    /// A record of the partition's `attempts`.
+    Offset(u64),
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(lsn) => write!(f, "frame {lsn}"),
+            Self::Offset(offset) => write!(f, "offset {offset} of attempts"),
+        }
+    }
+}
+
 /// Where something stands, for a witness.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
     pub partition: u32,
-    pub lsn: u64,
+    pub at: At,
     /// Epoch and transaction of the trailer that closes the part.
     pub batch: Option<(u64, u64)>,
 }
@@ -36,7 +62,7 @@ impl fmt::Display for Place {
         if let Some((epoch, transaction)) = self.batch {
             write!(f, "batch {epoch}.{transaction}, ")?;
         }
-        write!(f, "frame {}", self.lsn)
+        write!(f, "{}", self.at)
     }
 }
 
@@ -44,15 +70,27 @@ impl fmt::Display for Place {
 #[derive(Debug)]
 pub struct StoredPart {
     pub place: Place,
-    pub runs: Vec<FrameRun>,
+    pub runs: Vec<StoredRun>,
     pub trailer: Trailer,
+}
+
+/// The records of one topic within a part.
+#[derive(Clone, Debug)]
+pub struct StoredRun {
+    pub topic: Topic,
+    pub bytes: Bytes,
 }
 
 impl StoredPart {
     /// The records of one topic; nothing where there are none.
     pub fn bytes(&self, topic: Topic) -> &[u8] {
-        self.runs.iter().find(|run| run.topic == topic).map_or(&[], |run| &run.bytes)
+        of_topic(&self.runs, topic)
     }
+}
+
+/// The records of one topic; nothing where there are none.
+pub fn of_topic(runs: &[StoredRun], topic: Topic) -> &[u8] {
+    runs.iter().find(|run| run.topic == topic).map_or(&[], |run| &run.bytes)
 }
 
 pub struct Partition {
@@ -66,7 +104,11 @@ pub struct Partition {
     transaction: u64,
     /// Stored states by key, as the newest part left them.
     pub states: HashMap<Box<str>, Box<[u8]>>,
-    whole: bool,
+    /// Every part since the first is known, so that the next one must follow.
+    chained: bool,
+    /// A key without a state has never had one.
+    complete: bool,
+    medium: Medium,
 }
 
 /// Signals of a part that have been proven, and those that could not be.
@@ -77,7 +119,7 @@ pub struct Seals {
 }
 
 impl Partition {
-    pub fn new(index: u32, whole: bool) -> Self {
+    pub fn new(index: u32, whole: bool, medium: Medium) -> Self {
         Self {
             index,
             next_offset: whole.then_some(0),
@@ -86,7 +128,40 @@ impl Partition {
             standing: whole.then(Standing::default),
             transaction: 0,
             states: HashMap::new(),
-            whole,
+            chained: whole,
+            complete: whole,
+            medium,
+        }
+    }
+
+    /// Whether `mark` can be what comes right after what is known.
+    pub fn follows(&self, mark: &Mark) -> bool {
+        let next = self.standing.as_ref().map(|standing| standing.next);
+        let (epoch, writes) = match mark {
+            Mark::Owner(owner) => (owner.epoch, owner.next),
+            Mark::Trailer(trailer) => (trailer.epoch, trailer.previous),
+        };
+        let of_owner = match (&self.owner, mark) {
+            (Some(owner), Mark::Trailer(trailer)) => {
+                owner.epoch == epoch && trailer.transaction == self.transaction + 1
+            }
+            (Some(owner), Mark::Owner(_)) => owner.epoch < epoch,
+            (None, Mark::Owner(_)) => true,
+            (None, Mark::Trailer(_)) => false,
+        };
+        of_owner && next.is_none_or(|next| next == writes)
+    }
+
+    /// Parts before `mark` were compacted away. What is left of them is the newest of every state,
+    /// and that is all of it.
+    pub fn lapse(&mut self, mark: &Mark) {
+        self.chained = false;
+        self.standing = None;
+        self.transaction = 0;
+        if let Mark::Trailer(trailer) = mark
+            && self.owner.as_ref().is_some_and(|owner| owner.epoch != trailer.epoch)
+        {
+            self.owner = None;
         }
     }
 
@@ -124,10 +199,10 @@ impl Partition {
         };
         let mut follows = true;
         match &self.owner {
-            None if self.whole => fenced("nobody owned the partition".to_owned()),
+            None if self.chained => fenced("nobody owned the partition".to_owned()),
             None => {}
             Some(owner) => {
-                let known = self.whole || self.transaction > 0;
+                let known = self.chained || self.transaction > 0;
                 if trailer.epoch != owner.epoch {
                     let (is, epoch) = (trailer.epoch, owner.epoch);
                     fenced(format!("it is of epoch {is}, and epoch {epoch} owns the partition"));
@@ -149,9 +224,13 @@ impl Partition {
         while self.waiting.front().is_some_and(|first| first.position.offset < trailer.previous) {
             self.waiting.pop_front();
         }
-        let count = trailer.next.saturating_sub(trailer.previous);
         let there = self.waiting.partition_point(|signal| signal.position.offset < trailer.next);
         let inputs: Vec<_> = self.waiting.drain(..there).collect();
+        let count = match self.medium {
+            Medium::Log => trailer.next.saturating_sub(trailer.previous),
+            // One that is missing shows in the counts, and in what was made of it.
+            Medium::Topics => there as u64,
+        };
         let complete = inputs.len() as u64 == count;
         if !complete && follows && self.standing.is_some() {
             let what = format!("{count} signals were decided, and {there} are there: {place}");
@@ -172,7 +251,7 @@ impl Partition {
     ) -> Option<Written> {
         let place = stored.place;
         let (Some(inputs), Some(standing)) = (inputs, self.standing) else { return None };
-        for wrong in counts::part(&standing, &stored.trailer, &inputs) {
+        for wrong in counts::part(&standing, &stored.trailer, &inputs, self.medium) {
             findings.add(Invariant::Conservation, None, format!("{wrong}: {place}"));
         }
         let owner = self.owner.clone()?;
@@ -181,6 +260,9 @@ impl Partition {
         for item in &batch.items {
             if matches!(item.goes, Goes::DeadLetter(DeadLetter::Unproven)) {
                 seals.broken += 1;
+                if self.medium == Medium::Topics {
+                    continue;
+                }
                 let at = item.position;
                 let what = format!("the seal of signal {at} does not hold over its bytes");
                 findings.add(Invariant::NoLostAck, None, format!("{what}: decided in {place}"));
@@ -210,7 +292,7 @@ impl Partition {
         for group in &batch.groups {
             let mut resident = match self.states.get(group.key.as_str()) {
                 Some(stored) => Resident::decode(&group.address, stored).ok()?,
-                None if self.whole => Resident::unseen(&group.address)?,
+                None if self.complete => Resident::unseen(&group.address)?,
                 None => return None,
             };
             let parked = resident.parked_keys();
@@ -231,7 +313,14 @@ impl Partition {
 
     /// Goes on from what is stored, so that one mistake is told once.
     pub fn follow(&mut self, stored: &StoredPart) {
-        for record in records(stored.bytes(Topic::Attempts)).map_while(Result::ok) {
+        self.keep(stored.bytes(Topic::Attempts));
+        self.transaction = stored.trailer.transaction;
+        self.standing = Some(Standing::from(&stored.trailer));
+    }
+
+    /// Keeps the states of a run.
+    pub fn keep(&mut self, states: &[u8]) {
+        for record in records(states).map_while(Result::ok) {
             let Ok(key) = std::str::from_utf8(record.key) else { continue };
             if record.key == TRAILER_KEY {
                 continue;
@@ -243,8 +332,6 @@ impl Partition {
                 }
             }
         }
-        self.transaction = stored.trailer.transaction;
-        self.standing = Some(Standing::from(&stored.trailer));
     }
 
     /// Every attempt that is stored here; the keys of what cannot be read go to `unreadable`.

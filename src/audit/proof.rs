@@ -40,6 +40,11 @@ struct Proof<'a> {
 }
 
 impl Fulfilled<'_> {
+    /// Where the signal stands that it rests on.
+    pub fn proven_at(&self) -> Option<Position> {
+        position(&self.proof.position)
+    }
+
     /// Finds the proof among the signals of the fulfillment's own batch, and reads it.
     pub fn rests_on(&self, inputs: &[Fetched]) -> Result<(), String> {
         let at = position(&self.proof.position)

@@ -24,7 +24,7 @@ pub struct Progress {
     pub until: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     pub attempts: u64,
     pub fulfillments: u64,
@@ -38,15 +38,22 @@ pub struct Report {
     pub unshown: Vec<(Invariant, u64)>,
     /// What a person should know, and what breaks nothing.
     pub warnings: Vec<String>,
-    pub frames: u64,
     /// Batches: what one transaction made of one partition.
     pub parts: u64,
     /// Those of them that could not be decided again.
     pub undecided: u64,
     pub signals: u64,
-    /// Where the journal begins. After 0, what stood before is missing.
-    pub from: u64,
-    pub end: u64,
+    pub extent: Extent,
+}
+
+/// How much was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The bytes `from..end` of a log. Where it begins after 0, what stood before is missing.
+    Log { frames: u64, from: u64, end: u64 },
+    /// Committed records of topics; and those beside them that were never committed, as a reader of
+    /// everything sees them.
+    Topics { records: u64, bytes: u64, aborted: u64, aborted_fulfillments: u64 },
 }
 
 impl Report {

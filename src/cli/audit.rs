@@ -1,17 +1,23 @@
 //! `tidegate audit`: proves the journal, or shows where it does not hold.
 
 use super::keys::kept_signing_keys;
+use super::serve::every_secret;
 use super::{Failure, Output, exit, unless_closed};
 use crate::adapters::embedded::DataFolder;
-use crate::audit::{self, Invariant, Progress, Report};
-use crate::config::{Document, Engine, Level, Loaded, Problem, Purpose, Secrets};
-use crate::wire::seal::SigningKeys;
+use crate::adapters::kafka::{Past, partitions};
+use crate::audit::{self, Extent, Invariant, Progress, Report};
+use crate::config::{
+    Config, Document, Engine, KeptSecret, Level, Loaded, Problem, Purpose, Secrets,
+};
+use crate::wire::admit::Admission;
+use crate::wire::prove::Trust;
 use anyhow::{Context, bail};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,15 +34,15 @@ Exit codes:
 /// Read the journal again from its beginning and prove that it holds.
 ///
 /// Decides everything anew and compares the bytes, and checks each invariant by what is stored.
-/// It only reads, takes no lock and works beside a running process, up to the last whole frame.
+/// It only reads, takes no lock and works beside running processes, up to what is committed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(before_long_help = EXAMPLES, after_long_help = EXIT_CODES)]
 pub struct AuditArgs {
     /// The data folder; its signing key is read from it.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     pub data: Option<PathBuf>,
-    /// The configuration that names the data folder and the signing keys; without either the
-    /// environment alone is read.
+    /// The configuration that names the data folder, or the brokers of a cluster, and the signing
+    /// keys; without either the environment alone is read.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How to answer.
@@ -69,85 +75,99 @@ fn audited(
     args: &AuditArgs,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Report> {
-    let (root, keys) = match &args.data {
-        // A folder that holds nothing is said to be so before its key is missed.
-        Some(root) if !root.exists() => {
-            bail!("there is no folder {}; name the folder with --data DIR", root.display())
-        }
-        Some(root) if root.is_file() => {
-            bail!("{} is a file; --data takes a folder", root.display())
-        }
-        Some(root) => (root.clone(), KeysFrom::Folder),
-        None => {
-            let environment: BTreeMap<_, _> = environment.into_iter().collect();
-            let document = Document::open(args.config.as_deref(), environment.clone())?;
-            let config = Loaded::read(&document, Purpose::Inspect)?.config;
-            match config.engine {
-                Engine::Embedded => {}
-                Engine::Cluster => bail!("auditing a cluster is not available in this build yet"),
-            }
-            let lookup = |name: &str| environment.get(name).cloned();
-            let (secrets, problems) = Secrets::resolve(&config, lookup);
-            // What else is missing does not keep anybody from reading a journal.
-            let of_keys = |problem: &&Problem| problem.key.starts_with("signing.");
-            let mut of_keys = problems.iter().filter(of_keys);
-            if let Some(problem) = of_keys.find(|problem| problem.level == Level::Error) {
-                bail!("{}; {}", problem.message, problem.fix);
-            }
-            (config.data_dir, KeysFrom::Secrets(secrets))
-        }
+    let Some(root) = &args.data else {
+        return audited_as_configured(args.config.as_deref(), environment.into_iter().collect());
     };
-    let Some(pins) = DataFolder::pins(&root)? else {
+    // A folder that holds nothing is said to be so before its key is missed.
+    if !root.exists() {
+        bail!("there is no folder {}; name the folder with --data DIR", root.display())
+    }
+    if root.is_file() {
+        bail!("{} is a file; --data takes a folder", root.display())
+    }
+    audited_folder(root, &[])
+}
+
+fn audited_as_configured(
+    file: Option<&Path>,
+    environment: BTreeMap<String, String>,
+) -> anyhow::Result<Report> {
+    let document = Document::open(file, environment.clone())?;
+    let config = Loaded::read(&document, Purpose::Inspect)?.config;
+    let (secrets, problems) = Secrets::resolve(&config, |name| environment.get(name).cloned());
+    // What else is missing does not keep anybody from reading a journal; but what others wrote into
+    // topics is believed by the secrets of the endpoints.
+    let needed: &[&str] = match config.engine {
+        Engine::Embedded => &["signing."],
+        Engine::Cluster => &["signing.", "endpoints."],
+    };
+    let stands_in_the_way = |problem: &&Problem| {
+        problem.level == Level::Error && needed.iter().any(|key| problem.key.starts_with(key))
+    };
+    if let Some(problem) = problems.iter().find(stands_in_the_way) {
+        bail!("{}; {}", problem.message, problem.fix);
+    }
+    match config.engine {
+        Engine::Embedded => audited_folder(&config.data_dir, &secrets.signing_keys),
+        Engine::Cluster => audited_cluster(&config, &secrets),
+    }
+}
+
+fn audited_folder(root: &Path, configured: &[KeptSecret]) -> anyhow::Result<Report> {
+    let Some(pins) = DataFolder::pins(root)? else {
         bail!("there is no journal in {}", root.display());
     };
-    let keys = keys.fetch(&root)?;
-    if let Err(error) = pins.refuse_other_keys(&root, &keys) {
+    let keys = kept_signing_keys(root, configured)?;
+    if let Err(error) = pins.refuse_other_keys(root, &keys) {
         let Failure { what, fix, .. } = error.into();
         bail!("{what}; {fix}");
     }
-    let mut shown = Shown::default();
-    let report = audit::audit(&root, &keys, &mut |progress| shown.show(progress));
+    let mut shown = Shown::of("MiB", 20);
+    let report = audit::audit(root, &keys, &mut |progress| shown.show(progress));
     shown.clear();
     report.with_context(|| format!("no verdict on {}", root.display()))
 }
 
-enum KeysFrom {
-    Folder,
-    Secrets(Secrets),
-}
-
-impl KeysFrom {
-    fn fetch(&self, root: &Path) -> anyhow::Result<SigningKeys> {
-        let configured = match self {
-            Self::Folder => &[][..],
-            Self::Secrets(secrets) => &secrets.signing_keys,
-        };
-        Ok(kept_signing_keys(root, configured)?)
+fn audited_cluster(config: &Config, secrets: &Secrets) -> anyhow::Result<Report> {
+    if secrets.signing_keys.is_empty() {
+        bail!("`signing.keys` is not set; name the keys that the cluster is served with");
     }
+    let told = |Failure { what, fix, .. }| anyhow::anyhow!("{what}; {fix}");
+    let keys = kept_signing_keys(&config.data_dir, &secrets.signing_keys)?;
+    let trust = Trust { keys: keys.clone(), mode: config.mode };
+    let admission = Arc::new(Admission::new(trust, every_secret(secrets)));
+    let options = super::topics::brokers(config).map_err(told)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let options = runtime.block_on(partitions(options)).map_err(|error| told(error.into()))?;
+    let past = Past::open(options, admission)?;
+    let mut shown = Shown::of("thousand records of attempts", 10);
+    let report = audit::audit_cluster(&past, &keys, &mut |progress| shown.show(progress));
+    shown.clear();
+    let prefix = &config.kafka.topic_prefix;
+    report.with_context(|| format!("no verdict on the topics {prefix}.*"))
 }
 
 /// Progress on a terminal, where somebody waits and looks.
 struct Shown {
     terminal: bool,
     next: u64,
-}
-
-impl Default for Shown {
-    fn default() -> Self {
-        Self { terminal: io::stderr().is_terminal(), next: 0 }
-    }
+    unit: &'static str,
+    /// How far an address is shifted to count units.
+    shift: u32,
 }
 
 impl Shown {
-    const STEP_BYTES: u64 = 4 << 20;
+    fn of(unit: &'static str, shift: u32) -> Self {
+        Self { terminal: io::stderr().is_terminal(), next: 0, unit, shift }
+    }
 
     fn show(&mut self, Progress { from, at, until }: Progress) {
         if !self.terminal || at < self.next {
             return;
         }
-        self.next = at + Self::STEP_BYTES;
-        let (done, all) = ((at - from) >> 20, (until.max(at) - from) >> 20);
-        let _unseen = write!(io::stderr(), "\raudited {done} of {all} MiB");
+        self.next = at + (4 << self.shift);
+        let (done, all) = ((at - from) >> self.shift, (until.max(at) - from) >> self.shift);
+        let _unseen = write!(io::stderr(), "\raudited {done} of {all} {}", self.unit);
     }
 
     fn clear(&self) {
@@ -174,7 +194,7 @@ fn as_json(report: &Report) -> Value {
     let unshown = report.unshown.iter();
     let unshown: Map<String, Value> =
         unshown.map(|(of, count)| (of.word().to_owned(), json!(count))).collect();
-    json!({
+    let mut answer = json!({
         "clean": report.is_clean(),
         "attempts": report.attempts,
         "fulfillments": report.fulfillments,
@@ -190,13 +210,23 @@ fn as_json(report: &Report) -> Value {
         "violations": violations,
         "unshown": unshown,
         "warnings": report.warnings,
-        "frames": report.frames,
         "batches": report.parts,
         "undecided": report.undecided,
         "signals": report.signals,
-        "from": report.from,
-        "bytes": report.end - report.from,
-    })
+    });
+    let read = match report.extent {
+        Extent::Log { frames, from, end } => {
+            json!({"frames": frames, "from": from, "bytes": end - from})
+        }
+        Extent::Topics { records, bytes, aborted, aborted_fulfillments } => json!({
+            "records": records, "bytes": bytes, "aborted": aborted,
+            "aborted_fulfillments": aborted_fulfillments,
+        }),
+    };
+    if let (Value::Object(answer), Value::Object(read)) = (&mut answer, read) {
+        answer.extend(read);
+    }
+    answer
 }
 
 fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
@@ -225,9 +255,21 @@ fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     writeln!(out, "{table}\n")?;
-    let (frames, batches, bytes) = (report.frames, report.parts, report.end - report.from);
+    let batches = report.parts;
     let again = batches - report.undecided;
-    writeln!(out, "Read {bytes} bytes in {frames} frames.")?;
+    match report.extent {
+        Extent::Log { frames, from, end } => {
+            writeln!(out, "Read {} bytes in {frames} frames.", end - from)?;
+        }
+        Extent::Topics { records, bytes, aborted, aborted_fulfillments } => {
+            writeln!(out, "Read {records} committed records of {bytes} bytes.")?;
+            writeln!(
+                out,
+                "Beside them stand {aborted} records that were never committed, {aborted_fulfillments} \
+                 fulfillments among them: only who reads uncommitted records sees those."
+            )?;
+        }
+    }
     writeln!(out, "Decided {again} of {batches} batches again and compared every byte.")?;
     for warning in &report.warnings {
         writeln!(out, "note: {warning}")?;

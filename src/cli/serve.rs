@@ -238,7 +238,7 @@ fn opened(secrets: Secrets) -> Open {
 }
 
 /// All of them: what somebody else wrote into the journal may have waited since before one retired.
-fn every_secret(secrets: &Secrets) -> Endpoints {
+pub(super) fn every_secret(secrets: &Secrets) -> Endpoints {
     let all = secrets.endpoints.clone().into_iter();
     all.map(|(name, secrets)| (name, keyring((0_u8..).zip(secrets)))).collect()
 }

@@ -3,7 +3,7 @@
 use super::serve::kafka;
 use super::{Failure, Output, exit, unless_closed};
 use crate::adapters::kafka::{self, Deviation, KafkaOptions};
-use crate::config::{Document, Loaded, Purpose};
+use crate::config::{Config, Document, Loaded, Purpose};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
@@ -121,10 +121,14 @@ fn tell(found: &[Deviation], output: Output, out: &mut impl Write) -> std::io::R
 
 fn options(of: &Of) -> Result<KafkaOptions, Failure> {
     let document = Document::open(of.config.as_deref(), crate::config::environment())?;
-    let loaded = Loaded::read(&document, Purpose::Inspect)?;
-    if loaded.config.kafka.brokers.is_empty() {
+    brokers(&Loaded::read(&document, Purpose::Inspect)?.config)
+}
+
+/// The brokers of a configuration, for whoever looks at them from outside.
+pub(super) fn brokers(config: &Config) -> Result<KafkaOptions, Failure> {
+    if config.kafka.brokers.is_empty() {
         let fix = "name some: kafka.brokers = \"kafka-1:9092,kafka-2:9092\"";
         return Err(Failure::new(exit::CONFIG, "`kafka.brokers` is not set", fix));
     }
-    Ok(kafka(&loaded.config, "topics".to_owned()))
+    Ok(kafka(config, "outside".to_owned()))
 }

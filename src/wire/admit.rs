@@ -2,9 +2,9 @@
 //! no door of ours that has seen them. They are verified here as the door would, and sealed, so that
 //! from then on they are like any other.
 
-use super::prove::{Proven, Trust};
+use super::prove::{Proven, Said, Trust};
 use super::signal::{SignalRecord, Stamp};
-use crate::attempt::{EndpointName, Timeliness, Timestamp};
+use crate::attempt::{DeadLetter, EndpointName, Timeliness, Timestamp};
 use crate::webhook::{Keyring, Unverified};
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -35,6 +35,12 @@ impl Admission {
     /// Puts other secrets in place: what is read from here on is verified against these.
     pub fn replace(&self, endpoints: BTreeMap<EndpointName, Keyring>) {
         *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoints);
+    }
+
+    /// What a record says that somebody of ours sealed; `None` where nobody did.
+    pub fn prove(&self, record: &SignalRecord) -> Option<Proven> {
+        let proven = self.trust.prove(record);
+        (proven.said != Said::Refused(DeadLetter::Unproven)).then_some(proven)
     }
 
     /// The record as the journal knows records, and what it says; `None` where nobody whom we know

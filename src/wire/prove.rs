@@ -75,6 +75,15 @@ impl Trust {
         SignalRecord { hop: Some(Hop { to, from, seal }), ..record.clone() }
     }
 
+    /// Whether somebody whom we trust said it, whatever it says.
+    pub fn believes(&self, signal: &SignalRecord, proven: Option<&Proven>) -> bool {
+        let refused = Said::Refused(DeadLetter::Unproven);
+        match proven {
+            Some(proven) => proven.said != refused,
+            None => self.prove(signal).said != refused,
+        }
+    }
+
     /// Proves a record that was read back.
     pub fn prove(&self, record: &SignalRecord) -> Proven {
         let digest = webhook::digest(&record.value);

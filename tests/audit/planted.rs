@@ -6,7 +6,7 @@ use super::forged::{ForgedFrame, Journal, Output, Run, resealed};
 use super::{audit, history};
 use std::fs;
 use tidegate::attempt::{Attempt, Evidence, Home, LateCompletion, Stale, Verdict};
-use tidegate::audit::{Invariant, Report};
+use tidegate::audit::{Extent, Invariant, Report};
 use tidegate::wire::Topic;
 use tidegate::wire::signal::{HopTo, SignalRecord};
 use tidegate::wire::state::{decode_home, encode_home};
@@ -315,7 +315,8 @@ fn a_beginning_that_was_cut_away() {
         let report = audit(folder.path()).unwrap();
         let [missing] = report.violations.as_slice() else { panic!("{:#?}", report.violations) };
         assert_eq!(missing.invariant, Invariant::NoLostAck);
-        let witness = format!("the log begins at {}, and what stood before", report.from);
+        let Extent::Log { from, .. } = report.extent else { panic!("{report:#?}") };
+        let witness = format!("the log begins at {from}, and what stood before");
         assert!(missing.witness.starts_with(&witness), "{missing:?}");
         assert!(report.warnings[0].starts_with("the journal begins at"), "{:?}", report.warnings);
         conserves(&report);

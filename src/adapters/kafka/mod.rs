@@ -14,6 +14,7 @@
 //! | `writer`    | one lane's transactional producer                                         |
 //! | `telling`   | what the client says of itself, in our log                                |
 //! | `feeds`     | committed outputs, for whoever reads them over HTTP                       |
+//! | `past`      | the whole journal again, for whoever proves it                            |
 //! | `native`    | the two things that rdkafka does not offer; all `unsafe` is there         |
 
 mod changelog;
@@ -23,6 +24,7 @@ mod ingress;
 mod journal;
 mod membership;
 mod native;
+mod past;
 mod records;
 mod settings;
 mod telling;
@@ -32,5 +34,6 @@ mod writer;
 pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;
+pub use past::{Changed, Output, Past, PastError, Tail};
 pub use settings::KafkaOptions;
 pub use topics::{Deviation, TopicsError, create, partitions, verify};

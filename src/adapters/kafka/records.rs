@@ -60,8 +60,15 @@ pub(super) fn read(
     {
         return (record, Some(proven));
     }
-    let unproven = || found.unproven(value.clone());
-    (found.record(value.clone()).unwrap_or_else(|_| unproven()), None)
+    match found.record(value.clone()) {
+        // Whether it was sent on is counted, so that it must be true.
+        Ok(record) if record.hop.is_some() => match admission.prove(&record) {
+            Some(proven) => (record, Some(proven)),
+            None => (found.unproven(value), None),
+        },
+        Ok(record) => (record, None),
+        Err(_) => (found.unproven(value), None),
+    }
 }
 
 /// A seal of no key of ours: there are fewer than 255.

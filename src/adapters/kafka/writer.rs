@@ -252,11 +252,20 @@ fn is_full(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
 }
 
+/// The header that names the epoch and the transaction of an output.
+pub(super) const BATCH: &str = "tg-txn";
+
+/// The header that says which signal a dead letter was.
+pub(super) const POSITION: &str = "tg-position";
+
 /// Beside an output: what CloudEvents asks for, and the transaction that it came with.
 fn headers(topic: Topic, record: &Record<'_>, part: &Part) -> OwnedHeaders {
     let transaction = format!("{}.{}", part.trailer.epoch, part.trailer.transaction);
-    let stamp = Header { key: "tg-txn", value: Some(transaction.as_str()) };
-    let headers = OwnedHeaders::new().insert(stamp);
+    let stamp = Header { key: BATCH, value: Some(transaction.as_str()) };
+    let mut headers = OwnedHeaders::new().insert(stamp);
+    if topic == Topic::DeadLetters {
+        headers = headers.insert(Header { key: POSITION, value: Some(record.id) });
+    }
     let events = cloudevents::headers(topic, record).into_iter().flatten();
     events.fold(headers, |headers, (key, value)| {
         headers.insert(Header { key, value: Some(value.as_str()) })
