@@ -3,13 +3,14 @@
 use super::attempt::{Core, Replied};
 use super::residents::Residents;
 use super::takeover::{TakeoverError, catch_up};
+use super::taking::{Taken, Taking};
 use crate::crash;
 use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
 use crate::lane::resident::Resident;
 use crate::ports::{
-    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, JournalError, Seat, View,
-    ViewError, ViewPosition,
+    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
+    ViewPosition,
 };
 use crate::telemetry::Metrics;
 use bytes::Bytes;
@@ -36,6 +37,11 @@ pub enum DriverError {
     Unreadable(#[from] Unreadable),
     #[error("partition {partition} has a newer owner; this process must not write to it")]
     Fenced { partition: u32 },
+    #[error(
+        "{commits} commits in a row ended without a word whether they happened; the log says what \
+         the journal said of each"
+    )]
+    InDoubt { commits: u32 },
     #[error("the journal has stopped")]
     JournalClosed,
     #[error("an attempt's actor went without a word")]
@@ -52,9 +58,6 @@ pub struct Unreadable {
 /// The longest sleep without looking at the clock again.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// How long a partition waits before it is tried again to take it over.
-const TAKE_AGAIN: Duration = Duration::from_millis(500);
-
 /// How long an apply that failed waits before it is tried again.
 const APPLY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -65,8 +68,8 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     lane: Lane,
     intake: J::Intake,
     residents: Residents,
-    /// Assigned, and not taken over yet, because the view did not answer.
-    untaken: Vec<u32>,
+    /// Assigned, and not ours yet.
+    taking: Taking<J, V>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -85,6 +88,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         drain: watch::Receiver<bool>,
     ) -> Self {
         let intake = journal.intake(seat);
+        let taking = Taking::new(journal.clone(), view.clone(), metrics.clone());
         Self {
             journal,
             view,
@@ -92,7 +96,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             lane: Lane::new(rules, options.limits),
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
-            untaken: vec![],
+            taking,
             metrics,
             label: seat.lane.to_string(),
             drain,
@@ -101,32 +105,26 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 
     /// Waits for the first partitions, and makes them ours.
     pub async fn begin(&mut self) -> Result<(), DriverError> {
-        loop {
-            let incoming = self.intake.next(self.lane.wants()).await;
-            let begun = matches!(incoming, Incoming::Assigned(_) | Incoming::Closed);
-            self.incoming(incoming).await?;
-            if begun {
-                break;
+        let mut assigned = false;
+        while !assigned || !self.taking.is_idle() {
+            let owner = self.lane.rules().owner(self.clock.now());
+            tokio::select! {
+                biased;
+                incoming = self.intake.next(0) => {
+                    assigned |= matches!(incoming, Incoming::Assigned(_) | Incoming::Closed);
+                    self.incoming(incoming);
+                }
+                taken = self.taking.next(owner) => self.owns(taken?),
             }
-        }
-        while !self.untaken.is_empty() {
-            tokio::time::sleep(TAKE_AGAIN).await;
-            self.take_what_waits().await?;
         }
         Ok(())
     }
 
-    /// Tries again what could not be taken over because the view did not answer.
-    async fn take_what_waits(&mut self) -> Result<(), DriverError> {
-        let waiting = std::mem::take(&mut self.untaken);
-        self.take_over(waiting).await
-    }
-
-    async fn incoming(&mut self, incoming: Incoming) -> Result<(), DriverError> {
+    fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Assigned(partitions) => self.take_over(partitions).await?,
+            Incoming::Assigned(partitions) => self.taking.add(partitions),
             Incoming::Revoked(partitions, _let_go_at_the_end) => {
-                self.untaken.retain(|partition| !partitions.contains(partition));
+                self.taking.forget(&partitions);
                 self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
                 self.residents.forget_partitions(&partitions);
                 tracing::info!(?partitions, "let go");
@@ -136,50 +134,23 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
             Incoming::Closed => self.lane.told(Told::JournalClosed, self.clock.now()),
         }
-        Ok(())
     }
 
-    async fn take_over(&mut self, partitions: Vec<u32>) -> Result<(), DriverError> {
-        for partition in partitions {
-            let now = self.clock.now();
-            let owner = self.lane.rules().owner(now);
-            let takeover = match self.journal.take_over(partition, &owner).await {
-                Ok(takeover) => takeover,
-                // It went to somebody else meanwhile; the word of that is on its way.
-                Err(JournalError::NotAssigned { partition }) => {
-                    tracing::info!(partition, "gone before it was taken over");
-                    continue;
-                }
-                Err(error) => return Err(TakeoverError::Journal(error).into()),
-            };
-            let position =
-                ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
-            let states = match catch_up(&self.journal, &self.view, partition, position).await {
-                Ok(states) => states,
-                Err(TakeoverError::View(ViewError::Unavailable(why))) => {
-                    self.metrics.view_unanswered.inc();
-                    tracing::warn!(partition, why, "the view does not answer; the partition waits");
-                    self.untaken.push(partition);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            };
-            tracing::info!(
-                partition,
-                epoch = takeover.epoch,
-                next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next),
-                states,
-                "took over"
-            );
-            let told = Told::Owns {
-                partition,
-                epoch: takeover.epoch,
-                trailer: takeover.trailer,
-                changelog: takeover.changelog_end,
-            };
-            self.lane.told(told, now);
-        }
-        Ok(())
+    fn owns(&mut self, Taken { partition, takeover, states }: Taken) {
+        tracing::info!(
+            partition,
+            epoch = takeover.epoch,
+            next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next),
+            states,
+            "took over"
+        );
+        let told = Told::Owns {
+            partition,
+            epoch: takeover.epoch,
+            trailer: takeover.trailer,
+            changelog: takeover.changelog_end,
+        };
+        self.lane.told(told, self.clock.now());
     }
 
     /// Works until drained.
@@ -191,9 +162,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 match todo {
                     Todo::Decide(batch) => self.decide(batch).await?,
                     Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
-                    Todo::TakeOver(partitions) => {
+                    Todo::TakeOver { partitions, after_ms } => {
                         self.residents.forget_partitions(&partitions);
-                        self.take_over(partitions).await?;
+                        self.taking.pause(Duration::from_millis(after_ms));
+                        self.taking.add(partitions);
                     }
                     Todo::Commit(commit) => self.commit(commit).await,
                     Todo::Apply(applies) => self.apply(applies, applied_to.clone()),
@@ -201,6 +173,9 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     Todo::Stop(Stop::Drained) => return Ok(()),
                     Todo::Stop(Stop::Fenced { partition }) => {
                         return Err(DriverError::Fenced { partition });
+                    }
+                    Todo::Stop(Stop::InDoubt { commits }) => {
+                        return Err(DriverError::InDoubt { commits });
                     }
                     Todo::Stop(Stop::JournalClosed) => return Err(DriverError::JournalClosed),
                 }
@@ -213,24 +188,20 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
             // A clock that is set back makes any wait computed from it too long.
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
-            let wait = if self.untaken.is_empty() { wait } else { wait.min(TAKE_AGAIN) };
+            let owner = self.lane.rules().owner(self.clock.now());
+            // What ends the lane and what makes room comes before what fills it.
             tokio::select! {
                 biased;
-                Some(answer) = applied_from.recv() => self.applied(answer).await?,
-                incoming = self.intake.next(self.lane.wants()) => {
-                    self.incoming(incoming).await?;
-                }
                 changed = self.drain.changed(), if !draining => {
                     if changed.is_err() || *self.drain.borrow() {
                         draining = true;
                         self.lane.told(Told::Drain, self.clock.now());
                     }
                 }
-                () = tokio::time::sleep(wait) => {
-                    if !self.untaken.is_empty() {
-                        self.take_what_waits().await?;
-                    }
-                }
+                Some(answer) = applied_from.recv() => self.applied(answer).await?,
+                taken = self.taking.next(owner), if !self.taking.is_idle() => self.owns(taken?),
+                incoming = self.intake.next(self.lane.wants()) => self.incoming(incoming),
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }
@@ -250,8 +221,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
             // A store that gave up does not heal in this process; a start replays the view.
             Err(lost @ ViewError::Broken(_)) => return Err(lost.into()),
-            Err(ViewError::Fenced { partition, .. }) => {
-                self.lane.told(Told::ViewFenced { partition }, now);
+            Err(ViewError::Fenced { partition, ours, .. }) => {
+                self.lane.told(Told::ViewFenced { partition, ours }, now);
             }
             Ok(()) => self.lane.told(Told::Applied, now),
             Err(error @ ViewError::Unavailable(_)) => {
@@ -422,6 +393,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
         match catch_up(&self.journal, &self.view, partition, to).await {
             Ok(_replayed) => Ok(()),
+            // It forgot again meanwhile.
+            Err(TakeoverError::View(error @ ViewError::Regressed { .. })) => {
+                Err(ViewError::Unavailable(error.to_string()).into())
+            }
             Err(TakeoverError::View(error)) => Err(error.into()),
             Err(error) => Err(error.into()),
         }

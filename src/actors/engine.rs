@@ -3,7 +3,7 @@
 use super::driver::{Driver, DriverError, DriverOptions};
 use super::takeover::TakeoverError;
 use crate::lane::machine::Rules;
-use crate::ports::{Clock, Journal, Seat, View};
+use crate::ports::{Clock, Journal, JournalError, Seat, View};
 use crate::telemetry::Metrics;
 use actix::Arbiter;
 use std::time::Duration;
@@ -36,6 +36,18 @@ impl EngineError {
     pub fn is_a_view_ahead(&self) -> bool {
         let Self::Lane { source, .. } = self else { return false };
         matches!(source, DriverError::Takeover(TakeoverError::ViewAhead { .. }))
+    }
+
+    /// What the journal said of why a partition cannot be ours, where that is what ended a lane.
+    pub fn into_journal_error(self) -> Result<JournalError, Self> {
+        match self {
+            Self::Lane { source: DriverError::Takeover(TakeoverError::Journal(error)), .. }
+                if !matches!(error, JournalError::Closed) =>
+            {
+                Ok(error)
+            }
+            other => Err(other),
+        }
     }
 }
 

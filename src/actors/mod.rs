@@ -12,7 +12,8 @@
 //! |-------------|------------------------------------------------------------------|
 //! | `attempt`   | the actor: one resident, one message at a time                   |
 //! | `residents` | activates, asks and passivates the attempts of a lane            |
-//! | `takeover`  | makes a partition ours and brings the view up to the journal     |
+//! | `taking`    | takes partitions over, one at a time, beside everything else     |
+//! | `takeover`  | brings the view up to the journal                                |
 //! | `driver`    | carries out what a lane wants                                    |
 //! | `engine`    | starts the lanes over a journal and a view, and drains them      |
 
@@ -21,6 +22,7 @@ mod driver;
 mod engine;
 mod residents;
 mod takeover;
+mod taking;
 
 pub use attempt::{AttemptActor, Core, Decide, Replied, Reply};
 pub use driver::DriverOptions;

@@ -1,8 +1,9 @@
-//! Making a partition ours: a new epoch, and a view that has everything committed before it.
+//! Bringing the view up to the journal: whoever takes a partition over shows it what it lacks.
 
 use crate::ports::{Apply, Journal, JournalError, Replayed, View, ViewError, ViewPosition};
 use bytes::Bytes;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,8 @@ const CHUNKS_WAITING: usize = 2;
 struct Chunk {
     states: HashMap<Bytes, Bytes>,
     bytes: usize,
-    position: ViewPosition,
+    /// What the view has of the changelog once these are in.
+    changelog: u64,
 }
 
 /// Replays into the view what the journal has and the view has not, and leaves it at `to` at least.
@@ -46,11 +48,13 @@ pub async fn catch_up<J: Journal, V: View>(
         tokio::task::spawn_blocking(move || read(&journal, partition, from, &chunk_to))
     };
     let (mut replayed, mut after) = (0, from);
-    while let Some(Chunk { states, position, .. }) = chunks.recv().await {
+    while let Some(Chunk { states, changelog, .. }) = chunks.recv().await {
         replayed += states.len() as u64;
         let states = states.into_iter().collect();
+        // In the name of who takes over, whoever decided them.
+        let position = ViewPosition { epoch: to.epoch, changelog };
         view.apply(Apply { partition, after, position, states }).await?;
-        after = position.changelog;
+        after = changelog;
     }
     let end = match reading.await {
         Ok(read) => read?,
@@ -70,21 +74,28 @@ fn read<J: Journal>(
     to: &mpsc::Sender<Chunk>,
 ) -> Result<u64, JournalError> {
     let mut chunk = Chunk::default();
+    let send = |chunk: Chunk| match to.blocking_send(chunk) {
+        Ok(()) => ControlFlow::Continue(()),
+        // Nobody waits for it any more.
+        Err(_) => ControlFlow::Break(()),
+    };
     let end = journal.replay(partition, from, &mut |replayed| match replayed {
         Replayed::State { key, value } => {
             chunk.bytes += key.len() + value.len();
             // Copies, so that a chunk does not keep whole frames in memory.
             chunk.states.insert(Bytes::copy_from_slice(&key), Bytes::copy_from_slice(&value));
+            ControlFlow::Continue(())
         }
-        Replayed::Upto { epoch, changelog } => {
-            chunk.position = ViewPosition { epoch, changelog };
-            if chunk.bytes >= CHUNK_BYTES {
-                let _view_failed = to.blocking_send(std::mem::take(&mut chunk));
+        Replayed::Upto { changelog } => {
+            chunk.changelog = changelog;
+            if chunk.bytes < CHUNK_BYTES {
+                return ControlFlow::Continue(());
             }
+            send(std::mem::take(&mut chunk))
         }
     })?;
-    if chunk.position.changelog > 0 {
-        let _view_failed = to.blocking_send(chunk);
+    if chunk.changelog > 0 {
+        let _over_either_way = send(chunk);
     }
     Ok(end)
 }

@@ -104,7 +104,7 @@ impl From<JournalError> for Failure {
             }
             JournalError::Damaged(_) => (
                 exit::DATA,
-                "nothing was changed; keep a copy of the folder, then restore it from a backup",
+                "nothing was changed; keep a copy of what is there, then restore it from a backup",
             ),
             JournalError::Pinned { .. } => {
                 (exit::CONFIG, "leave `partitions` out, or set it to what the journal was made for")
@@ -138,6 +138,11 @@ impl From<JournalError> for Failure {
                 "nothing was written; `tidegate audit` says what is missing. Do not move the \
                  group's offsets by hand",
             ),
+            JournalError::Missing { .. } => (
+                exit::DATA,
+                "nothing was written; see the retention of `signals` with `tidegate topics verify`, \
+                 and restore what is missing",
+            ),
             JournalError::NotAssigned { .. } | JournalError::Closed => {
                 (exit::INTERNAL, "the log says why; start again")
             }
@@ -148,6 +153,10 @@ impl From<JournalError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
+        let error = match error.into_journal_error() {
+            Ok(of_journal) => return of_journal.into(),
+            Err(error) => error,
+        };
         let (code, fix) = if error.is_a_view_ahead() {
             // A supervisor that starts it again would meet the same.
             let fix = "the journal has lost its end: restore the whole folder. Only where the \

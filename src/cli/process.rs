@@ -9,6 +9,7 @@ use crate::http::door::{Door, Endpoints};
 use crate::http::listen::{self, Bound};
 use crate::http::ops::{Ops, Readiness};
 use crate::http::public::Public;
+use crate::http::seen::Seen;
 use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
 use crate::wire::prove::Trust;
@@ -103,6 +104,7 @@ async fn serve<E: HostPlan>(
         partitions: journal.partitions(),
         view: host.view(),
         feeds: host.feeds(),
+        seen: Seen::new(journal.partitions()),
         followers: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
         readers: Arc::new(Semaphore::new(READERS_MAX)),
         readiness: ready_now,

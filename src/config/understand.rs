@@ -149,7 +149,11 @@ impl Reader {
         Kafka {
             brokers,
             properties: properties.map(|(key, value)| (key, Private(text(value)))).collect(),
-            group: form.group.unwrap_or_else(|| "tidegate".to_owned()),
+            // It stands in names that a slash ends.
+            group: match form.group {
+                Some(group) => self.name("kafka.group", group),
+                None => "tidegate".to_owned(),
+            },
             topic_prefix: match form.topic_prefix {
                 Some(prefix) => self.name("kafka.topic_prefix", prefix),
                 None => "tidegate".to_owned(),

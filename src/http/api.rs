@@ -3,6 +3,7 @@
 use super::frame::only;
 use super::ops::Readiness;
 use super::problem::Problem;
+use super::seen::Seen;
 use super::{attempts, feeds};
 use crate::ports::{Feeds, View};
 use crate::wire::prove::Trust;
@@ -58,6 +59,7 @@ pub struct Api<V, F> {
     pub partitions: u32,
     pub view: V,
     pub feeds: F,
+    pub seen: Seen,
     pub followers: Arc<Semaphore>,
     pub readers: Arc<Semaphore>,
     /// A follower would hold up the end of the process for as long as it likes.

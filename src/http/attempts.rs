@@ -2,8 +2,8 @@
 //!
 //! Everything is read through the view, which is told a state only after its commit. No reader is
 //! ever shown an older sequence of an attempt than before: the view takes states of a partition in
-//! the order of their commits, drops an apply that is older than what it has, and this process has
-//! one view; after a crash the lanes bring it up to the journal before the process is ready.
+//! the order of their commits and drops an apply that is older than what it has; where it forgot
+//! something, this process refuses to answer from it until it has been shown everything again.
 
 use super::api::{Api, Caller, query};
 use super::problem::Problem;
@@ -11,7 +11,7 @@ use crate::attempt::{
     Attempt, AttemptId, EVIDENCE_MAX, Entry, Origin, ReviewCause, State, StateName, Terms,
 };
 use crate::lane::resident::Resident;
-use crate::ports::{Feeds, View, ViewError};
+use crate::ports::{Feeds, Looked, View, ViewError};
 use crate::wire::prove::Trust;
 use crate::wire::published::rfc3339;
 use crate::wire::seal::{Seal, Sealed};
@@ -140,6 +140,9 @@ pub(super) async fn list<V: View, F: Feeds>(
         let most = (limit - found.len()).max(PAGE_MIN);
         let page = api.view.scan(cursor.partition, cursor.key.clone(), most).await;
         let page = page.map_err(view_unavailable)?;
+        // Asked after the page: what it lacked, this lacks as well.
+        let looked = api.view.look_up(cursor.partition, vec![]).await;
+        api.admit(cursor.partition, &looked.map_err(view_unavailable)?)?;
         if page.is_empty() {
             cursor = Cursor { partition: cursor.partition + 1, key: Bytes::new() };
         }
@@ -203,10 +206,21 @@ impl<V: View, F> Api<V, F> {
         let key = Bytes::copy_from_slice(key.as_bytes());
         let looked = self.view.look_up(partition, vec![key.clone()]).await;
         let looked = looked.map_err(view_unavailable)?;
+        self.admit(partition, &looked)?;
         match looked.values.into_iter().next().flatten() {
             Some(value) => attempt_at(&key, &value),
             None => Ok(None),
         }
+    }
+}
+
+impl<V, F> Api<V, F> {
+    fn admit(&self, partition: u32, looked: &Looked) -> Result<(), Problem> {
+        if self.seen.admits(partition, looked.position) {
+            return Ok(());
+        }
+        let title = "the view is being brought up to the journal";
+        Err(Problem::unavailable("view_behind", title))
     }
 }
 

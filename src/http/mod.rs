@@ -11,6 +11,7 @@
 //! | `attempts`    | attempts, as they are committed                                        |
 //! | `feeds`       | outputs, as NDJSON or server-sent events                               |
 //! | `ops`         | health, readiness, metrics                                             |
+//! | `seen`        | how much was shown: nobody is shown less after                         |
 //! | `listen`      | the three servers, with their bounds                                   |
 //! | `connections` | how many they hold, by the files that a process may open               |
 //! | `frame`       | what every answer has: an id, a count                                  |
@@ -26,6 +27,8 @@ mod frame;
 pub mod listen;
 pub mod ops;
 pub mod problem;
+
 pub mod public;
+pub mod seen;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use super::api::{self, Api, ApiKeys};
 use super::frame::framed;
 use super::ops::Readiness;
+use super::seen::Seen;
 use crate::attempt::Mode;
 use crate::ports::{
     Apply, Feed, FeedError, FeedReader, FeedRecord, Feeds, Looked, View, ViewError, ViewPosition,
@@ -122,6 +123,7 @@ async fn ask_beside(path: &str, followers: usize, readers: usize) -> Answer {
         partitions: 1,
         view: Broken,
         feeds: Broken,
+        seen: Seen::new(1),
         followers: Arc::new(Semaphore::new(followers)),
         readers: Arc::new(Semaphore::new(readers)),
         readiness: watch::channel(Readiness::Ready).1,

@@ -68,6 +68,8 @@ pub struct Lane {
     batch_most: usize,
     /// Nothing is decided before this: the view did not answer.
     view_again_at: Option<Timestamp>,
+    /// Commits in a row that were in doubt.
+    doubts: u32,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -90,6 +92,7 @@ impl Lane {
             last_batch: 0,
             batch_most: limits.batch_signals,
             view_again_at: None,
+            doubts: 0,
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -162,28 +165,44 @@ impl Lane {
             }
             Told::Committed(committed) => self.committed(&committed, now),
             Told::NoRoom(commit) => self.no_room(commit, now),
-            Told::InDoubt => {
-                self.phase = Phase::Idle;
-                let partitions: Vec<u32> = self.owned.keys().copied().collect();
-                self.lose(&partitions);
-                self.ready.push_back(Todo::TakeOver(partitions));
-            }
+            Told::InDoubt => self.in_doubt(),
             Told::Fenced { partition } => self.stop(Stop::Fenced { partition }),
             Told::JournalClosed => self.stop(Stop::JournalClosed),
             Told::Lost(partitions) => self.lose(&partitions),
             Told::Applied => {
                 self.dirty.done();
-                let applied = self.applying.take().into_iter().flatten();
-                self.shown.extend(applied.filter(|(p, _)| self.owned.contains_key(p)));
+                for (partition, applied) in self.applying.take().into_iter().flatten() {
+                    // Of an epoch before, it says nothing of what the view has now.
+                    let shown = self.shown.get_mut(&partition);
+                    if let Some(shown) = shown.filter(|shown| shown.epoch == applied.epoch) {
+                        shown.changelog = shown.changelog.max(applied.changelog);
+                    }
+                }
             }
             Told::NotApplied => self.not_applied(),
-            // Of a partition that was lost meanwhile: its new owner is right, and nothing is amiss.
-            Told::ViewFenced { partition } if !self.owned.contains_key(&partition) => {
-                self.not_applied();
+            Told::ViewFenced { partition, ours } => {
+                let owned = self.owned.get(&partition);
+                if owned.is_some_and(|owned| owned.epoch == ours) {
+                    self.stop(Stop::Fenced { partition });
+                } else {
+                    // It was lost meanwhile, or taken over anew. The newer owner is right.
+                    self.not_applied();
+                }
             }
-            Told::ViewFenced { partition } => self.stop(Stop::Fenced { partition }),
             Told::Drain => self.draining = true,
         }
+    }
+
+    fn in_doubt(&mut self) {
+        self.phase = Phase::Idle;
+        self.doubts += 1;
+        let partitions: Vec<u32> = self.owned.keys().copied().collect();
+        self.lose(&partitions);
+        if self.doubts > self.limits.doubts {
+            return self.stop(Stop::InDoubt { commits: self.doubts });
+        }
+        let after_ms = self.limits.doubt_again_ms << (self.doubts - 1);
+        self.ready.push_back(Todo::TakeOver { partitions, after_ms });
     }
 
     fn not_applied(&mut self) {
@@ -372,6 +391,7 @@ impl Lane {
             self.dirty.put(partition, key, state);
         }
         self.last_commit = now;
+        self.doubts = 0;
         self.batch_most = (self.batch_most * 2).min(self.limits.batch_signals);
         self.ready.push_back(Todo::Report(proposed.report));
     }

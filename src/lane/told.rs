@@ -33,6 +33,11 @@ pub struct Limits {
     pub dirty_bytes: usize,
     /// How long to wait before a view that did not answer is asked again.
     pub view_again_ms: i64,
+    /// How long to wait before what was in doubt is taken over anew; twice as long each time.
+    pub doubt_again_ms: u64,
+    /// Commits in a row that may be in doubt. A broker that fails over gives one or two; what is in
+    /// doubt again and again is refused, and only a person sees why.
+    pub doubts: u32,
     /// How long to wait before a commit for which there was no room is tried again.
     pub no_room_ms: i64,
 }
@@ -49,6 +54,8 @@ impl Default for Limits {
             busy_signals: 32,
             dirty_bytes: 32 << 20,
             view_again_ms: 200,
+            doubt_again_ms: 20,
+            doubts: 8,
             no_room_ms: 500,
         }
     }
@@ -116,6 +123,8 @@ pub enum Told {
     /// Somebody newer shows the view this partition.
     ViewFenced {
         partition: u32,
+        /// The epoch that it was shown in.
+        ours: u64,
     },
     /// Take nothing new; finish what is here.
     Drain,
@@ -127,8 +136,11 @@ pub enum Todo {
     Decide(Batch),
     /// Let go of these residents: what they decided last did not happen.
     Forget(Vec<SmolStr>),
-    /// Take these over anew: what is remembered of them may be wrong.
-    TakeOver(Vec<u32>),
+    /// Take these over anew, after a while: what is remembered of them may be wrong.
+    TakeOver {
+        partitions: Vec<u32>,
+        after_ms: u64,
+    },
     Commit(Commit),
     Apply(Vec<Apply>),
     /// What has been committed, for whoever counts and alerts.
@@ -142,6 +154,10 @@ pub enum Stop {
     Drained,
     Fenced {
         partition: u32,
+    },
+    /// So many commits in a row were in doubt that another one would be too.
+    InDoubt {
+        commits: u32,
     },
     JournalClosed,
 }

@@ -8,6 +8,7 @@ use crate::wire::signal::SignalRecord;
 use crate::wire::trailer::{Owner, Trailer};
 use bytes::Bytes;
 use std::future::Future;
+use std::ops::ControlFlow;
 use tokio::sync::oneshot;
 
 /// A signal on its way into a partition.
@@ -126,7 +127,6 @@ pub enum Replayed {
     },
     /// Everything up to `changelog` has been handed over.
     Upto {
-        epoch: u64,
         changelog: u64,
     },
 }
@@ -194,6 +194,10 @@ pub enum JournalError {
         "partition {partition} was decided up to {next}, but the group stands at {committed}: a transaction was torn, or somebody else moved the group"
     )]
     Torn { partition: u32, next: u64, committed: u64 },
+    #[error(
+        "partition {partition} was decided up to {next}, and its signals begin at {begins}: what stood between is gone"
+    )]
+    Missing { partition: u32, next: u64, begins: u64 },
     #[error("the journal has stopped")]
     Closed,
 }
@@ -228,13 +232,13 @@ pub trait Journal: Clone + Send + Sync + 'static {
         owner: &Owner,
     ) -> impl Future<Output = Result<Takeover, JournalError>> + Send;
 
-    /// Hands over what was committed to `partition` from the changelog position `from` on, and says
-    /// where the changelog ends. Blocks.
+    /// Hands over what was committed to `partition` from the changelog position `from` on, until it is
+    /// told to break off, and says where the changelog ends. Blocks.
     fn replay(
         &self,
         partition: u32,
         from: u64,
-        each: &mut dyn FnMut(Replayed),
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, JournalError>;
 
     /// What comes to a lane: partitions, and the signals of each from its last trailer's `next` on.

@@ -4,6 +4,7 @@ use crate::journal::{self, Home, OnLossyDisk};
 use crate::support::lossy_disk::LossyDisk;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidegate::adapters::embedded::{EmbeddedJournal, QueueIntake};
 use tidegate::attempt::Position;
@@ -174,11 +175,14 @@ impl Journal for Broken {
         &self,
         partition: u32,
         from: u64,
-        each: &mut dyn FnMut(Replayed),
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
         let from = if self.fault == Fault::ReplaysFromTheStart { 0 } else { from };
         let mut all = vec![];
-        let end = self.inner.replay(partition, from, &mut |replayed| all.push(replayed))?;
+        let end = self.inner.replay(partition, from, &mut |replayed| {
+            all.push(replayed);
+            ControlFlow::Continue(())
+        })?;
         let traces =
             matches!(self.fault, Fault::ReplaysTheUncommitted | Fault::LeavesATraceOfOldEpochs);
         if traces {
@@ -193,7 +197,7 @@ impl Journal for Broken {
             let last = all.iter().rposition(|one| matches!(one, Replayed::State { .. }));
             last.map(|last| all.remove(last));
         }
-        all.into_iter().for_each(each);
+        let _over_either_way = all.into_iter().try_for_each(each);
         Ok(end)
     }
 

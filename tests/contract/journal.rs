@@ -7,6 +7,7 @@ use crate::support::{Dice, says};
 use crate::{Kept, told};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -176,6 +177,7 @@ fn states<J: Journal>(journal: &J, partition: u32, from: u64) -> Result<Vec<Stri
             let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
             all.push(format!("{}={}", text(key), text(value)));
         }
+        ControlFlow::Continue(())
     };
     journal.replay(partition, from, &mut each).map_err(told)?;
     Ok(all)

@@ -16,6 +16,7 @@ use crate::ports::{
 use crate::wire::Topic;
 use crate::wire::section::records;
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -230,7 +231,7 @@ impl Journal for EmbeddedJournal {
         &self,
         partition: u32,
         from: u64,
-        each: &mut dyn FnMut(Replayed),
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
         let until = *self.shared.durable.borrow();
         let mut reader = if from == 0 {
@@ -243,7 +244,7 @@ impl Journal for EmbeddedJournal {
         while let Some(frame) =
             reader.next(until).map_err(|error| journal_error(&self.folder, error))?
         {
-            let mut epoch = None;
+            let mut marked = false;
             for run in frame.runs() {
                 let run = run.ok_or_else(damaged)?;
                 if run.topic != Topic::Attempts || run.partition != partition {
@@ -252,20 +253,19 @@ impl Journal for EmbeddedJournal {
                 for record in records(&run.bytes) {
                     let record = record.map_err(|_| damaged())?;
                     if record.key == TRAILER_KEY {
-                        let mark = Mark::decode(record.value).map_err(|_| damaged())?;
-                        epoch = Some(match mark {
-                            Mark::Owner(owner) => owner.epoch,
-                            Mark::Trailer(trailer) => trailer.epoch,
-                        });
+                        Mark::decode(record.value).map_err(|_| damaged())?;
+                        marked = true;
                     } else {
                         let key = run.bytes.slice_ref(record.key);
                         let value = run.bytes.slice_ref(record.value);
-                        each(Replayed::State { key, value });
+                        if each(Replayed::State { key, value }).is_break() {
+                            return Ok(until);
+                        }
                     }
                 }
             }
-            if let Some(epoch) = epoch {
-                each(Replayed::Upto { epoch, changelog: frame.end() });
+            if marked && each(Replayed::Upto { changelog: frame.end() }).is_break() {
+                return Ok(until);
             }
         }
         if reader.at() < until {

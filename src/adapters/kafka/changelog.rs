@@ -1,6 +1,6 @@
 //! Reading one partition of `attempts`: the states of attempts, and the marks of who decided what.
 
-use super::settings::{Isolation, KafkaOptions, PATIENCE};
+use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::number;
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 /// Owner records stand under a key of their own: compaction keeps the newest of each, and the last
@@ -42,7 +43,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn open(options: &KafkaOptions) -> Result<Self, KafkaError> {
-        let open = |isolation| options.reader(isolation).create_with_context(Telling);
+        let open = |isolation| options.reader(isolation, Ahead::Much).create_with_context(Telling);
         Ok(Self {
             committed: open(Isolation::Committed)?,
             uncommitted: open(Isolation::Uncommitted)?,
@@ -117,7 +118,7 @@ impl Changelog<'_> {
                 if let Some(mark) = self.mark(message)? {
                     marks.see(mark);
                 }
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
             if from == low || (marks.owner.is_some() && marks.trailer.is_some()) {
                 return Ok(marks);
@@ -130,13 +131,12 @@ impl Changelog<'_> {
     pub(super) fn replay(
         &self,
         from: u64,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>, Option<Mark>),
+        each: &mut dyn FnMut(&BorrowedMessage<'_>, Option<Mark>) -> ControlFlow<()>,
     ) -> Result<u64, ReadError> {
         let (low, high) = self.settled()?;
         let from = i64::try_from(from).unwrap_or(i64::MAX).max(low);
         self.read(&self.readers.committed, from, high, &mut |message| {
-            each(message, self.mark(message)?);
-            Ok(())
+            Ok(each(message, self.mark(message)?))
         })?;
         Ok(u64::try_from(high).unwrap_or_default())
     }
@@ -163,7 +163,7 @@ impl Changelog<'_> {
         reader: &Reader,
         from: i64,
         until: i64,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<(), ReadError>,
+        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, ReadError>,
     ) -> Result<(), ReadError> {
         if from >= until {
             return Ok(());
@@ -179,7 +179,7 @@ impl Changelog<'_> {
         &self,
         reader: &Reader,
         until: i64,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<(), ReadError>,
+        each: &mut dyn FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, ReadError>,
     ) -> Result<(), ReadError> {
         let mut heard = Instant::now();
         loop {
@@ -189,7 +189,9 @@ impl Changelog<'_> {
                     if message.offset() >= until {
                         return Ok(());
                     }
-                    each(&message)?;
+                    if each(&message)?.is_break() {
+                        return Ok(());
+                    }
                 }
                 // Everything before `until` was decided when this began: the end that it meets is
                 // at least there.

@@ -4,7 +4,7 @@
 //! A position is how far each partition has been read. Partitions have no order among each other;
 //! what is of one attempt stands in one of them.
 
-use super::settings::{Isolation, KafkaOptions, PATIENCE};
+use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use crate::adapters::blocking;
 use crate::attempt::Timestamp;
@@ -112,7 +112,7 @@ impl Walk {
             Feed::Metrics => Topic::Metrics,
         });
         let reader: BaseConsumer<Telling> = options
-            .reader(Isolation::Committed)
+            .reader(Isolation::Committed, Ahead::Little)
             .create_with_context(Telling)
             .map_err(unreadable)?;
         let mut places = TopicPartitionList::new();

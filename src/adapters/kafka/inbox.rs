@@ -1,19 +1,21 @@
 //! What waits for a lane: partitions that come and go, and signals in between, in order.
 
+use crate::lane::batch::weight;
 use crate::ports::{Fetched, Incoming, Intake, LettingGo};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Signals that may wait for a lane before its partitions are paused, and those below which they
-/// are resumed. Far apart: pausing throws away what has been fetched ahead.
-const PAUSE_AT: usize = 16_000;
-const RESUME_AT: usize = 4_000;
+/// Bytes of signals that may wait for a lane before its partitions are paused, and those below which
+/// they are resumed. Far apart: pausing throws away what has been fetched ahead.
+const PAUSE_AT: usize = 24 << 20;
+const RESUME_AT: usize = 6 << 20;
 
 #[derive(Default)]
 struct Waiting {
     moves: VecDeque<Move>,
     signals: VecDeque<Fetched>,
+    bytes: usize,
     closed: bool,
     /// The lane has ended: nobody has anything under way here.
     ended: bool,
@@ -38,6 +40,13 @@ pub(super) enum Flow {
     Resume,
 }
 
+impl Waiting {
+    fn take_back(&mut self, partitions: &[u32]) {
+        self.signals.retain(|signal| !partitions.contains(&signal.position.partition));
+        self.bytes = self.signals.iter().map(|signal| weight(&signal.record)).sum();
+    }
+}
+
 impl Inbox {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +60,7 @@ impl Inbox {
     /// Takes back the signals of these partitions, and asks for the rest to be let go.
     pub(super) fn revoke(&self, partitions: Vec<u32>, letting_go: LettingGo) {
         let mut waiting = self.lock();
-        waiting.signals.retain(|signal| !partitions.contains(&signal.position.partition));
+        waiting.take_back(&partitions);
         if !waiting.ended {
             waiting.moves.push_back(Move::Revoked(partitions, letting_go));
         }
@@ -61,12 +70,13 @@ impl Inbox {
 
     /// Takes back what waits of a partition.
     pub(super) fn forget(&self, partition: u32) {
-        self.lock().signals.retain(|signal| signal.position.partition != partition);
+        self.lock().take_back(&[partition]);
     }
 
     pub(super) fn push(&self, signal: Fetched) {
         let mut waiting = self.lock();
         if !waiting.ended {
+            waiting.bytes += weight(&signal.record);
             waiting.signals.push_back(signal);
         }
         drop(waiting);
@@ -81,7 +91,7 @@ impl Inbox {
     /// Whether the flow of signals is to change now.
     pub(super) fn flow(&self) -> Option<Flow> {
         let mut waiting = self.lock();
-        let change = match (waiting.paused, waiting.signals.len()) {
+        let change = match (waiting.paused, waiting.bytes) {
             (false, PAUSE_AT..) => Flow::Pause,
             (true, 0..=RESUME_AT) => Flow::Resume,
             (false | true, _) => return None,
@@ -104,6 +114,7 @@ impl Drop for InboxIntake {
         waiting.ended = true;
         waiting.moves.clear();
         waiting.signals.clear();
+        waiting.bytes = 0;
     }
 }
 
@@ -126,7 +137,9 @@ impl Intake for InboxIntake {
                 }
                 let count = waiting.signals.len().min(most);
                 if count > 0 {
-                    return Incoming::Signals(waiting.signals.drain(..count).collect());
+                    let signals: Vec<Fetched> = waiting.signals.drain(..count).collect();
+                    waiting.bytes -= signals.iter().map(|it| weight(&it.record)).sum::<usize>();
+                    return Incoming::Signals(signals);
                 }
             }
             changed.await;

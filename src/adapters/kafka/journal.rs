@@ -17,7 +17,8 @@ use crate::wire::trailer::{Mark, Owner};
 use bytes::Bytes;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -43,6 +44,8 @@ struct Shared {
     /// One for each lane.
     readers: Vec<Mutex<Readers>>,
     held: Mutex<BTreeMap<u32, Held>>,
+    /// Names that this process has initialized producers of. Whoever had one before is fenced.
+    initialized: Mutex<BTreeSet<String>>,
 }
 
 /// A partition that this process has taken over.
@@ -95,6 +98,7 @@ impl Shared {
                 .map(|_| Readers::open(&options).map(Mutex::new))
                 .collect::<Result<_, _>>()?,
             held: Mutex::default(),
+            initialized: Mutex::default(),
             options,
         })
     }
@@ -147,10 +151,41 @@ impl Shared {
         }
     }
 
+    fn initialized(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.initialized.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a name is of this process, as it runs now: with another number of lanes it wrote
+    /// under others, and those are fenced once.
+    fn has_initialized(&self, name: &str) -> bool {
+        self.initialized().contains(name)
+    }
+
+    fn initialize(&self, name: &str) -> Result<Writer, JournalError> {
+        let writer = Writer::open(&self.options, name).map_err(written)?;
+        self.initialized().insert(name.to_owned());
+        Ok(writer)
+    }
+
+    /// Ends what somebody else may have open under its name. It may live, and take its name back:
+    /// then it is fenced again by whoever meets it.
+    fn fence(&self, other: &str) -> Result<(), JournalError> {
+        let of_ours = other.strip_prefix(&self.options.writer_name());
+        if of_ours.is_some_and(|seat| seat.starts_with('/')) {
+            self.initialize(other)?;
+        } else {
+            Writer::open(&self.options, other).map_err(written)?;
+        }
+        Ok(())
+    }
+
     fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
         for _ in 0..TAKES_MAX {
             if self.members.is_replaced() {
                 return Err(JournalError::Replaced);
+            }
+            if self.members.is_leaving(partition) {
+                return Err(JournalError::NotAssigned { partition });
             }
             if let Some(taken) = self.try_to_take_over(partition, owner)? {
                 return Ok(taken);
@@ -205,7 +240,7 @@ impl Shared {
         }
         let name = self.options.writer(seat);
         if slot.is_none() {
-            *slot = Some(Writer::open(&self.options, &name).map_err(written)?);
+            *slot = Some(self.initialize(&name)?);
         }
         let Some(writer) = slot.as_ref() else { return Err(JournalError::Closed) };
         let readers = self.readers(partition);
@@ -213,12 +248,12 @@ impl Shared {
         let newest = changelog.newest_marks().map_err(read)?;
         self.refuse_strangers(partition, &newest, owner)?;
         // Whoever was last here may be dead with a transaction open, or think that it is alive.
-        if let Some(other) = newest.writer().filter(|other| *other != name) {
+        if let Some(other) = newest.writer().filter(|other| !self.has_initialized(other)) {
             if !self.members.is_fresh(partition) {
                 // It was given to somebody else meanwhile. The word of that is on its way.
                 return Err(JournalError::NotAssigned { partition });
             }
-            Writer::open(&self.options, other).map_err(written)?;
+            self.fence(other)?;
         }
         let marks = changelog.committed_marks().map_err(read)?;
         let committed = self.members.committed(partition).map_err(brokers)?;
@@ -232,6 +267,10 @@ impl Shared {
                 return Err(JournalError::Torn { partition, next: next.unwrap_or(0), committed });
             }
         };
+        let begins = self.members.begins(partition).map_err(brokers)?;
+        if begins > next {
+            return Err(JournalError::Missing { partition, next, begins });
+        }
         let epoch = marks.epoch() + 1;
         let owner = Owner { writer: name, epoch, next, ..owner.clone() };
         let changelog_end = match writer.take_over(&self.members, partition, &owner) {
@@ -274,15 +313,12 @@ impl Journal for KafkaJournal {
         &self,
         partition: u32,
         from: u64,
-        each: &mut dyn FnMut(Replayed),
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
         let hand_over = &mut |message: &rdkafka::message::BorrowedMessage<'_>, mark| {
             let changelog = u64::try_from(message.offset()).unwrap_or_default() + 1;
             match mark {
-                Some(Mark::Owner(Owner { epoch, .. })) => each(Replayed::Upto { epoch, changelog }),
-                Some(Mark::Trailer(trailer)) => {
-                    each(Replayed::Upto { epoch: trailer.epoch, changelog });
-                }
+                Some(Mark::Owner(_) | Mark::Trailer(_)) => each(Replayed::Upto { changelog }),
                 None => each(Replayed::State {
                     key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
                     value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),

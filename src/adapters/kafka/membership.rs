@@ -3,7 +3,7 @@
 use super::inbox::{Flow, Inbox};
 use super::native;
 use super::records;
-use super::settings::{KafkaOptions, PATIENCE};
+use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
 use super::topics::number;
 use super::writer::Writers;
@@ -23,13 +23,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a lane may take to let go of partitions. Within it the brokers go on counting them as
-/// ours; past it somebody else may get them while we still have a transaction under way, so the
-/// process ends instead.
-const LET_GO: Duration = Duration::from_secs(10);
+/// How long a lane may take to let go of partitions: a transaction may be under way, or a take-over
+/// that asks the brokers once more. Until then they go on counting them as ours, for minutes; past
+/// it something hangs, and the process ends rather than hold up the group.
+const LET_GO: Duration = Duration::from_secs(30);
+const _: () = assert!(LET_GO.as_secs() > TRANSACTION.as_secs() + PATIENCE.as_secs());
 
 /// How long joining the group may take: a member that died must have been given up before.
 const JOIN: Duration = Duration::from_secs(30);
+
+/// How long the place of a partition is asked for, before librdkafka is left to find it.
+const SOON: Duration = Duration::from_secs(2);
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -56,6 +60,10 @@ pub(super) struct Group {
     /// Whether the group has said once what is ours.
     joined: AtomicBool,
     closing: AtomicBool,
+    /// Partitions that somebody waits for us to let go of.
+    leaving: Mutex<BTreeSet<u32>>,
+    /// The client did not do what it must: nothing of this process can be relied on any more.
+    broken: AtomicBool,
 }
 
 impl ClientContext for Group {
@@ -87,6 +95,7 @@ impl ConsumerContext for Group {
         };
         if let Err(error) = done {
             tracing::error!(%error, ?partitions, "the group's assignment was not taken");
+            self.broken.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -124,11 +133,13 @@ impl Group {
     /// is read at its end: a partition that is paused takes up to a second to come to life again,
     /// and one whose place must be asked for half a second.
     fn given(&self, consumer: &BaseConsumer<Self>, partitions: &[u32]) -> KafkaResult<()> {
-        let mut ends = vec![];
-        for &partition in partitions {
-            let (_, end) = consumer.fetch_watermarks(&self.topic, number(partition), PATIENCE)?;
-            ends.push((partition, Offset::Offset(end)));
-        }
+        let end = |partition| match consumer.fetch_watermarks(&self.topic, number(partition), SOON)
+        {
+            Ok((_, end)) => Offset::Offset(end),
+            Err(_unanswered) => Offset::End,
+        };
+        let ends: Vec<_> =
+            partitions.iter().map(|partition| (*partition, end(*partition))).collect();
         consumer.incremental_assign(&self.places(ends)?)?;
         self.assigned().extend(partitions.iter().map(|p| (*p, Assigned::Fresh)));
         for (at, inbox) in self.inboxes.iter().enumerate() {
@@ -140,6 +151,7 @@ impl Group {
 
     /// Returns when no lane has anything under way for these partitions.
     fn let_go(&self, partitions: &[u32]) {
+        self.leaving().extend(partitions);
         let mut waits = vec![];
         for (at, inbox) in self.inboxes.iter().enumerate() {
             let theirs = self.of_seat(partitions, at);
@@ -166,6 +178,11 @@ impl Group {
         // A lane that ended in the middle of a transaction let go without waiting for it.
         seats.into_iter().for_each(|seat| self.writers.wait(seat));
         self.assigned().retain(|partition, _| !partitions.contains(partition));
+        self.leaving().retain(|partition| !partitions.contains(partition));
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hands a message on to its lane. `polled_at` says how many flows had begun when it was polled
@@ -215,6 +232,8 @@ impl Membership {
             flows: AtomicU64::new(0),
             joined: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            leaving: Mutex::default(),
+            broken: AtomicBool::new(false),
         };
         let consumer: BaseConsumer<Group> = options.member().create_with_context(group)?;
         consumer.subscribe(&[&topic])?;
@@ -247,6 +266,18 @@ impl Membership {
 
     pub(super) fn has(&self, partition: u32) -> bool {
         self.group().assigned().contains_key(&partition)
+    }
+
+    /// Whether somebody waits for us to let go of it.
+    pub(super) fn is_leaving(&self, partition: u32) -> bool {
+        self.group().leaving().contains(&partition)
+    }
+
+    /// The oldest signal of a partition that is still there.
+    pub(super) fn begins(&self, partition: u32) -> KafkaResult<u64> {
+        let topic = &self.group().topic;
+        let (low, _) = self.consumer.fetch_watermarks(topic, number(partition), PATIENCE)?;
+        Ok(u64::try_from(low).unwrap_or_default())
     }
 
     /// Whether this is the first take-over since the group gave us the partition. Whoever wrote last
@@ -326,8 +357,25 @@ impl Drop for Membership {
     }
 }
 
+/// Says to every lane that nothing more comes, however the thread that reads ends.
+struct Closes<'a>(&'a [Inbox]);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Inbox::close);
+    }
+}
+
+/// Whether a partition does not have what it is read from on, or something unlike it happened: it
+/// would stand still without a word.
+fn is_gone(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{AutoOffsetReset, OffsetOutOfRange};
+    matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | OffsetOutOfRange))
+}
+
 fn poll(consumer: &BaseConsumer<Group>) {
     let group = consumer.context();
+    let _at_the_end = Closes(&group.inboxes);
     while !group.closing.load(Ordering::SeqCst) {
         let polled_at = group.flows.load(Ordering::SeqCst);
         match consumer.poll(POLL) {
@@ -340,11 +388,18 @@ fn poll(consumer: &BaseConsumer<Group>) {
                     break;
                 }
             }
+            Some(Err(error)) if is_gone(&error) => {
+                tracing::error!(%error, "signals that were to be read are gone; this process ends");
+                break;
+            }
             Some(Err(error)) => tracing::warn!(%error, "the brokers gave an error for a signal"),
             None => {}
         }
         if let Some((_, why)) = consumer.client().fatal_error() {
             tracing::error!(why, "the brokers have given this process's name to another");
+            break;
+        }
+        if group.broken.load(Ordering::SeqCst) {
             break;
         }
         for (at, inbox) in group.inboxes.iter().enumerate() {
@@ -367,7 +422,6 @@ fn poll(consumer: &BaseConsumer<Group>) {
             }
         }
     }
-    group.inboxes.iter().for_each(Inbox::close);
 }
 
 fn offset(next: u64) -> Offset {

@@ -2,7 +2,7 @@
 
 use super::changelog::OWNER_KEY;
 use super::records;
-use super::settings::{Isolation, KafkaOptions, PATIENCE};
+use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::number;
 use super::writer::{BATCH, POSITION};
@@ -40,7 +40,8 @@ pub struct Past {
 
 impl Past {
     pub fn open(options: KafkaOptions, admission: Arc<Admission>) -> Result<Self, PastError> {
-        let asked = options.reader(Isolation::Committed).create_with_context(Telling)?;
+        let asked =
+            options.reader(Isolation::Committed, Ahead::Much).create_with_context(Telling)?;
         Ok(Self { options, admission, asked })
     }
 
@@ -85,7 +86,7 @@ impl Past {
         read: impl Fn(&BorrowedMessage<'_>) -> T + 'static,
     ) -> Result<Tail<T>, PastError> {
         Ok(Tail {
-            reader: self.options.reader(isolation).create_with_context(Telling)?,
+            reader: self.options.reader(isolation, Ahead::Much).create_with_context(Telling)?,
             topic: self.options.topics().name(topic),
             partition: 0,
             end: 0,

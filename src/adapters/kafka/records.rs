@@ -3,6 +3,7 @@
 //! cannot be read is a record all the same: one that nothing proves, so that it is dead-lettered with
 //! its bytes.
 
+use super::settings::BODY_BYTES_MAX;
 use crate::attempt::{EndpointName, Timeliness, Timestamp};
 use crate::webhook::SecretIndex;
 use crate::wire::WireError;
@@ -56,6 +57,7 @@ pub(super) fn read(
     let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
     let found = Found(message);
     if found.header(SIGNATURE).is_none()
+        && value.len() <= BODY_BYTES_MAX
         && let Some((record, proven)) = found.foreign(&value).and_then(|it| admission.admit(it))
     {
         return (record, Some(proven));

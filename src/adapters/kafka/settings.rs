@@ -35,6 +35,21 @@ pub(super) const TRANSACTION: Duration = Duration::from_secs(15);
 /// refused in time comes again sooner than one that was given up.
 const DELIVERY: Duration = Duration::from_secs(7);
 
+/// Room for one record of `signals`: the largest body that anybody may bring, and what proves it.
+/// A signal that is sent on grows by its hop.
+pub(super) const SIGNAL_BYTES: usize = 2 << 20;
+
+/// The largest body that is believed. One that is larger is a dead letter; the door takes none.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Room for one record of `attempts` or `dead-letters`: the largest signal, or a state with all its
+/// evidence.
+pub(super) const LARGE_RECORD_BYTES: usize = 4 << 20;
+const _: () = assert!(BODY_BYTES_MAX < SIGNAL_BYTES && SIGNAL_BYTES < LARGE_RECORD_BYTES);
+
+/// What the door may have on its way to the brokers. More than this waits for an answer already.
+const DOOR_KBYTES: &str = "65536";
+
 /// The longest wait for anything that is asked of the brokers once.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -104,8 +119,8 @@ impl KafkaOptions {
         config
     }
 
-    /// Reads a partition that it is given, outside of any group.
-    pub(super) fn reader(&self, isolation: Isolation) -> ClientConfig {
+    /// Reads a partition that it is given, outside of any group, and fetches so much ahead.
+    pub(super) fn reader(&self, isolation: Isolation, ahead: Ahead) -> ClientConfig {
         let mut config = self.base();
         config
             .set("group.id", format!("{}-reader", self.group))
@@ -116,7 +131,7 @@ impl KafkaOptions {
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "10")
             .set("fetch.queue.backoff.ms", "5")
-            .set("queued.max.messages.kbytes", "16384");
+            .set("queued.max.messages.kbytes", ahead.kbytes());
         config
     }
 
@@ -127,6 +142,8 @@ impl KafkaOptions {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "1")
+            .set("message.max.bytes", SIGNAL_BYTES.to_string())
+            .set("queue.buffering.max.kbytes", DOOR_KBYTES)
             .set("message.timeout.ms", DELIVERY.as_millis().to_string());
         config
     }
@@ -139,10 +156,29 @@ impl KafkaOptions {
             .set("transaction.timeout.ms", TRANSACTION.as_millis().to_string())
             .set("linger.ms", "0")
             .set("batch.size", "1000000")
+            .set("message.max.bytes", LARGE_RECORD_BYTES.to_string())
             .set("retry.backoff.ms", "5")
             .set("retry.backoff.max.ms", "200")
             .set("queue.buffering.max.messages", "1000000");
         config
+    }
+}
+
+/// How much a reader fetches before it is asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ahead {
+    /// Somebody waits for all of it.
+    Much,
+    /// There may be many such readers, and none is in a hurry.
+    Little,
+}
+
+impl Ahead {
+    fn kbytes(self) -> &'static str {
+        match self {
+            Self::Much => "16384",
+            Self::Little => "512",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The topics: their names, and making them.
 
-use super::settings::{KafkaOptions, PATIENCE};
+use super::settings::{KafkaOptions, LARGE_RECORD_BYTES, PATIENCE, SIGNAL_BYTES};
 use super::telling::Telling;
 use crate::wire::Topic;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -47,9 +47,6 @@ const ALL: [Topic; 6] = [
     Topic::DeadLetters,
 ];
 
-/// Room for one record of `attempts` or `dead-letters`: the largest body beside what is kept of it.
-const LARGE_RECORD_BYTES: &str = "4194304";
-
 /// A segment of `attempts`. Only whole segments are compacted, so that a short one keeps a
 /// take-over without a view short.
 const ATTEMPTS_SEGMENT_MS: &str = "3600000";
@@ -59,14 +56,13 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
     let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let partitions = number(options.partitions);
-    let wanted: Vec<NewTopic<'_>> = ALL
-        .into_iter()
+    let settings = ALL.map(|topic| settings(topic, usize::try_from(replication).unwrap_or(0)));
+    let wanted: Vec<NewTopic<'_>> = settings
+        .iter()
         .zip(&names)
-        .map(|(topic, name)| {
+        .map(|(settings, name)| {
             let new = NewTopic::new(name, partitions, TopicReplication::Fixed(replication));
-            settings(topic, usize::try_from(replication).unwrap_or(0))
-                .into_iter()
-                .fold(new, |new, (key, value, _)| new.set(key, value))
+            settings.iter().fold(new, |new, (key, value, _)| new.set(key, value))
         })
         .collect();
     let patience = AdminOptions::new().operation_timeout(Some(PATIENCE));
@@ -162,7 +158,7 @@ pub async fn verify(options: &KafkaOptions) -> Result<Vec<Deviation>, TopicsErro
         for (key, must_be, why) in settings(topic, replicas) {
             let is = has.get(key).and_then(|entry| entry.value.clone()).unwrap_or_default();
             if is != must_be {
-                let (topic, what, must_be) = (name.clone(), key.to_owned(), must_be.to_owned());
+                let (topic, what) = (name.clone(), key.to_owned());
                 found.push(Deviation { topic, what, is, must_be, why });
             }
         }
@@ -182,25 +178,30 @@ const FORGETS: &str = "what is thrown away can neither be decided again nor audi
 const LARGE: &str = "a large state or body is refused, and its batch never ends";
 
 /// What each topic must be set to, and why. Nothing is thrown away unless the operator says so later.
-fn settings(topic: Topic, replicas: usize) -> Vec<(&'static str, &'static str, &'static str)> {
+fn settings(topic: Topic, replicas: usize) -> Vec<(&'static str, String, &'static str)> {
     let insync = if replicas >= REPLICAS { "2" } else { "1" };
+    let large = LARGE_RECORD_BYTES.to_string();
     let mut settings = vec![
-        ("unclean.leader.election.enable", "false", UNCLEAN),
-        ("min.insync.replicas", insync, INSYNC),
+        ("unclean.leader.election.enable", "false".to_owned(), UNCLEAN),
+        ("min.insync.replicas", insync.to_owned(), INSYNC),
     ];
     match topic {
         Topic::Attempts => settings.extend([
-            ("cleanup.policy", "compact", COMPACT),
-            ("segment.ms", ATTEMPTS_SEGMENT_MS, COMPACT),
-            ("max.compaction.lag.ms", ATTEMPTS_SEGMENT_MS, COMPACT),
-            ("max.message.bytes", LARGE_RECORD_BYTES, LARGE),
+            ("cleanup.policy", "compact".to_owned(), COMPACT),
+            ("segment.ms", ATTEMPTS_SEGMENT_MS.to_owned(), COMPACT),
+            ("max.compaction.lag.ms", ATTEMPTS_SEGMENT_MS.to_owned(), COMPACT),
+            ("max.message.bytes", large, LARGE),
         ]),
         Topic::DeadLetters => settings.extend([
-            ("retention.ms", "-1", FORGETS),
-            ("max.message.bytes", LARGE_RECORD_BYTES, LARGE),
+            ("retention.ms", "-1".to_owned(), FORGETS),
+            ("max.message.bytes", large, LARGE),
         ]),
-        Topic::Signals | Topic::Fulfillments | Topic::Transitions | Topic::Metrics => {
-            settings.push(("retention.ms", "-1", FORGETS));
+        Topic::Signals => settings.extend([
+            ("retention.ms", "-1".to_owned(), FORGETS),
+            ("max.message.bytes", SIGNAL_BYTES.to_string(), LARGE),
+        ]),
+        Topic::Fulfillments | Topic::Transitions | Topic::Metrics => {
+            settings.push(("retention.ms", "-1".to_owned(), FORGETS));
         }
     }
     settings

@@ -8,6 +8,12 @@
 -- fields as it was given has lost some: it is emptied and the view goes back to its beginning, so
 -- that its owner shows it everything again. Until then it answers from 0, and nobody believes it.
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'changelog')
+if not meta[2] then
+  -- Whoever takes the partition over clears what the buckets hold. A meta made here would hide it.
+  local nothing = {'0', '0'}
+  for at = 1, #ARGV, 2 do nothing[#nothing + 1] = false end
+  return nothing
+end
 for at = 2, #KEYS do
   local counted = 'b:' .. string.match(KEYS[at], '[^:]+$')
   local must = tonumber(redis.call('HGET', KEYS[1], counted) or 0)

@@ -1,0 +1,186 @@
+//! Partitions on their way to being ours: taken over in the journal, then shown to the view as far
+//! as it lacks them. One at a time, beside whatever else the lane does, and let go of at any point.
+
+use super::driver::DriverError;
+use super::takeover::{TakeoverError, catch_up};
+use crate::ports::{Journal, JournalError, Takeover, View, ViewError, ViewPosition};
+use crate::telemetry::Metrics;
+use crate::wire::trailer::Owner;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a take-over that failed waits before it is tried again: at first, and at most.
+const AGAIN: Duration = Duration::from_millis(250);
+const AGAIN_MOST: Duration = Duration::from_secs(4);
+
+/// What is still to be done for a partition.
+enum Step {
+    Take,
+    /// The journal knows that it is ours; the view lacks some of it.
+    Show(Takeover),
+}
+
+/// A partition that is ours, and that the view has everything of.
+pub struct Taken {
+    pub partition: u32,
+    pub takeover: Takeover,
+    /// States that the view lacked.
+    pub states: u64,
+}
+
+enum Done {
+    NotTaken(JournalError),
+    NotShown(Takeover, TakeoverError),
+    Taken { takeover: Takeover, states: u64 },
+}
+
+type Work = Pin<Box<dyn Future<Output = Done>>>;
+
+pub struct Taking<J, V> {
+    journal: J,
+    view: V,
+    metrics: Metrics,
+    waiting: VecDeque<(u32, Step)>,
+    under_way: Option<(u32, Work)>,
+    /// Failures since something was last taken.
+    failures: u32,
+    again_at: Option<Instant>,
+}
+
+impl<J: Journal, V: View> Taking<J, V> {
+    pub fn new(journal: J, view: V, metrics: Metrics) -> Self {
+        Self {
+            journal,
+            view,
+            metrics,
+            waiting: VecDeque::new(),
+            under_way: None,
+            failures: 0,
+            again_at: None,
+        }
+    }
+
+    pub fn add(&mut self, partitions: Vec<u32>) {
+        self.waiting.extend(partitions.into_iter().map(|partition| (partition, Step::Take)));
+    }
+
+    /// Nothing more is begun before `pause` has passed.
+    pub fn pause(&mut self, pause: Duration) {
+        self.again_at = Some(Instant::now() + pause);
+    }
+
+    /// What is under way for them is left where it is. The journal knows whose they are.
+    pub fn forget(&mut self, partitions: &[u32]) {
+        self.waiting.retain(|(partition, _)| !partitions.contains(partition));
+        self.under_way.take_if(|(partition, _)| partitions.contains(partition));
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way.is_none()
+    }
+
+    /// The next partition that is ours. May be dropped while it waits, and goes on when it is asked
+    /// again; for ever where there is nothing to take.
+    pub async fn next(&mut self, owner: Owner) -> Result<Taken, DriverError> {
+        loop {
+            let (partition, done) = self.work(&owner).await;
+            match done {
+                Done::Taken { takeover, states } => {
+                    self.failures = 0;
+                    return Ok(Taken { partition, takeover, states });
+                }
+                Done::NotTaken(error) => {
+                    not_for_ever(error, partition)?;
+                    self.again(partition, Step::Take);
+                }
+                Done::NotShown(takeover, error) => {
+                    self.not_shown(error, partition)?;
+                    self.again(partition, Step::Show(takeover));
+                }
+            }
+        }
+    }
+
+    async fn work(&mut self, owner: &Owner) -> (u32, Done) {
+        loop {
+            if let Some((partition, work)) = &mut self.under_way {
+                let partition = *partition;
+                let done = work.await;
+                self.under_way = None;
+                return (partition, done);
+            }
+            if let Some(at) = self.again_at {
+                tokio::time::sleep_until(at).await;
+                self.again_at = None;
+            }
+            let Some((partition, step)) = self.waiting.pop_front() else {
+                return std::future::pending().await;
+            };
+            let (journal, view) = (self.journal.clone(), self.view.clone());
+            let work = take(journal, view, partition, step, owner.clone());
+            self.under_way = Some((partition, Box::pin(work)));
+        }
+    }
+
+    fn again(&mut self, partition: u32, step: Step) {
+        let pause = AGAIN.saturating_mul(1 << self.failures.min(16)).min(AGAIN_MOST);
+        self.failures += 1;
+        self.pause(pause);
+        self.waiting.push_back((partition, step));
+    }
+
+    /// What the view could not do now it may do later; what it never will ends the lane.
+    fn not_shown(&self, error: TakeoverError, partition: u32) -> Result<(), DriverError> {
+        match error {
+            TakeoverError::View(
+                error @ (ViewError::Unavailable(_) | ViewError::Regressed { .. }),
+            ) => {
+                self.metrics.view_unanswered.inc();
+                tracing::warn!(partition, %error, "the view is not brought up to date; waiting");
+                Ok(())
+            }
+            TakeoverError::Journal(error) => not_for_ever(error, partition),
+            error @ (TakeoverError::View(_) | TakeoverError::ViewAhead { .. }) => Err(error.into()),
+        }
+    }
+}
+
+async fn take<J: Journal, V: View>(
+    journal: J,
+    view: V,
+    partition: u32,
+    step: Step,
+    owner: Owner,
+) -> Done {
+    let takeover = match step {
+        Step::Show(takeover) => takeover,
+        Step::Take => match journal.take_over(partition, &owner).await {
+            Ok(takeover) => takeover,
+            Err(error) => return Done::NotTaken(error),
+        },
+    };
+    let to = ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
+    match catch_up(&journal, &view, partition, to).await {
+        Ok(states) => Done::Taken { takeover, states },
+        Err(error) => Done::NotShown(takeover, error),
+    }
+}
+
+/// Passes on what trying again does not mend.
+fn not_for_ever(error: JournalError, partition: u32) -> Result<(), DriverError> {
+    match error {
+        // It went to somebody else meanwhile; the word of that is on its way.
+        JournalError::NotAssigned { .. } => {
+            tracing::info!(partition, "gone before it was taken over");
+            Ok(())
+        }
+        JournalError::Brokers(why) => {
+            tracing::warn!(partition, why, "not taken over; trying again");
+            Ok(())
+        }
+        error => Err(TakeoverError::Journal(error).into()),
+    }
+}
