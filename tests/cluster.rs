@@ -146,7 +146,7 @@ mod produced_on_kafka {
         let body = Event::new("evt_1", COMPLETED, "gs_1").body();
         let forged = format!("t={},v1={}", says::now().seconds(), "0".repeat(64));
         let signed = says::secret().sign(says::now().seconds(), &body);
-        let large = vec![b'x'; 900_000];
+        let large = vec![b'x'; 1_900_000];
         cluster.produce(0, &[], Some(&body));
         cluster.produce(1, &[("gate-signature", forged.as_bytes())], Some(&body));
         cluster.produce(2, &[("gate-signature", b"\xff\xfe")], Some(b"\x00\x01"));

@@ -92,6 +92,8 @@ mod on_redis {
         let view = view(&server).await;
         view.apply(apply(0, 10, 300, "first")).await.unwrap();
         server.says(&format!("DEL {{t:{PARTITION}}}:meta"));
+        // Whoever only looks makes no position: that would hide that the rest is counted by nobody.
+        assert_eq!(has(&view, "name7").await, (0, None));
         let refused = view.apply(apply(10, 20, 1, "second")).await;
         assert!(matches!(refused, Err(ViewError::Regressed { .. })), "it came to {refused:?}");
         view.apply(apply(0, 20, 10, "again")).await.unwrap();

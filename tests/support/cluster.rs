@@ -4,6 +4,8 @@ use super::says;
 use super::services::kafka::Kafka;
 use super::services::redis::Redis;
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Message, OwnedHeaders};
@@ -132,22 +134,61 @@ impl Cluster {
 
     /// Writes a record into `signals` as a producer of somebody else would.
     pub fn produce(&self, partition: i32, headers: &[(&str, &[u8])], body: Option<&[u8]>) {
+        let key: &[u8] = if body.is_some() { b"" } else { b"tombstone" };
+        self.write(Topic::Signals, partition, headers, key, body);
+    }
+
+    /// Writes a record into any topic, as nobody but a lane should.
+    pub fn plant(
+        &self,
+        topic: Topic,
+        partition: i32,
+        headers: &[(&str, &[u8])],
+        key: &[u8],
+        value: &[u8],
+    ) {
+        self.write(topic, partition, headers, key, Some(value));
+    }
+
+    fn write(
+        &self,
+        topic: Topic,
+        partition: i32,
+        headers: &[(&str, &[u8])],
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", &Kafka::shared().brokers)
+            .set("message.max.bytes", "2000000")
             .create()
             .unwrap();
-        let topic = format!("{}.{}", self.name, Topic::Signals.word());
+        let topic = format!("{}.{}", self.name, topic.word());
         let all = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
             all.insert(Header { key, value: Some(*value) })
         });
         let record: BaseRecord<'_, [u8], [u8]> =
-            BaseRecord::to(&topic).partition(partition).headers(all);
-        let record = match body {
-            Some(body) => record.payload(body),
-            None => record.key(b"tombstone"),
-        };
+            BaseRecord::to(&topic).partition(partition).headers(all).key(key);
+        let record = value.into_iter().fold(record, BaseRecord::payload);
         producer.send(record).map_err(|(error, _)| error).unwrap();
         producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Lets the broker compact a topic within seconds, and not within the hour.
+    pub async fn compact_soon(&self, topic: Topic) {
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &Kafka::shared().brokers)
+            .create()
+            .unwrap();
+        let name = format!("{}.{}", self.name, topic.word());
+        let config = AlterConfig::new(ResourceSpecifier::Topic(&name))
+            .set("cleanup.policy", "compact")
+            .set("segment.ms", "1000")
+            .set("max.compaction.lag.ms", "1000")
+            .set("min.cleanable.dirty.ratio", "0.001")
+            .set("delete.retention.ms", "100");
+        let done = admin.alter_configs(&[config], &AdminOptions::new()).await.unwrap();
+        done.into_iter().for_each(|one| assert!(one.is_ok(), "{one:?}"));
     }
 
     /// How many dead letters there are by reason.
@@ -188,16 +229,16 @@ impl Process {
     /// Tells it of payments `from..to`: three events each, the last one twice.
     pub async fn pay(&self, from: u32, to: u32) {
         let partitions = self.journal.partitions();
-        for n in from..to {
-            let session = format!("gs_{n:05}");
-            let stories = [says::CREATED, says::PROCESSING, says::COMPLETED, says::COMPLETED];
-            let appends: Vec<Append> = (0..)
-                .zip(stories)
-                .map(|(at, kind)| {
-                    let id = format!("evt_{n}_{}", at.min(2));
-                    says::Event::new(&id, kind, &session).append(partitions)
-                })
-                .collect();
+        let stories = [says::CREATED, says::PROCESSING, says::COMPLETED, says::COMPLETED];
+        let appends = |n: u32| {
+            (0..).zip(stories).map(move |(at, kind)| {
+                let (id, session) = (format!("evt_{n}_{}", at.min(2)), format!("gs_{n:05}"));
+                says::Event::new(&id, kind, &session).append(partitions)
+            })
+        };
+        let all: Vec<u32> = (from..to).collect();
+        for some in all.chunks(100) {
+            let appends: Vec<Append> = some.iter().copied().flat_map(appends).collect();
             self.journal.append(appends).await.unwrap();
         }
     }
