@@ -42,8 +42,11 @@ pub enum Known {
     Unheeded {
         index: usize,
     },
-    /// The same id with other bytes.
-    Conflicting,
+    /// A proper delivery had the same id and other bytes. These bytes may be known too, from a
+    /// delivery that was not heeded.
+    Conflicting {
+        unheeded: Option<usize>,
+    },
 }
 
 impl Evidence {
@@ -66,21 +69,19 @@ impl Evidence {
         self.entries.iter().any(|e| e.name == name && e.verdict == Verdict::Applied)
     }
 
+    /// A delivery that had no effect holds no id: what comes properly under it later is heard,
+    /// whatever its bytes.
     pub fn knows(&self, signal: &Signal) -> Known {
         let kind = signal.source.kind();
-        let found = self.entries.iter().position(|e| e.id == signal.id && e.kind == kind);
-        match found {
+        let of_id = || self.entries.iter().enumerate().filter(|(_, e)| e.is(&signal.id, kind));
+        let same = of_id().find(|(_, entry)| entry.digest == signal.digest);
+        let taken = of_id().any(|(_, entry)| entry.digest != signal.digest && entry.holds_its_id());
+        match same {
+            Some((_, entry)) if !was_unheeded(entry.verdict) => Known::Same,
+            Some((index, _)) if taken => Known::Conflicting { unheeded: Some(index) },
+            Some((index, _)) => Known::Unheeded { index },
+            None if taken => Known::Conflicting { unheeded: None },
             None => Known::No,
-            Some(index) => {
-                let entry = &self.entries[index];
-                if entry.digest != signal.digest {
-                    Known::Conflicting
-                } else if was_unheeded(entry.verdict) {
-                    Known::Unheeded { index }
-                } else {
-                    Known::Same
-                }
-            }
         }
     }
 
@@ -103,6 +104,17 @@ impl Evidence {
             None => entries.push(entry),
         }
         Self { entries: Arc::new(entries) }
+    }
+}
+
+impl Entry {
+    fn is(&self, id: &SignalId, kind: SourceKind) -> bool {
+        self.id == *id && self.kind == kind
+    }
+
+    fn holds_its_id(&self) -> bool {
+        let lost_it = Verdict::Contradiction(Contradiction::EventIdConflict);
+        !was_unheeded(self.verdict) && self.verdict != lost_it
     }
 }
 

@@ -112,8 +112,12 @@ impl Attempt {
     pub fn step(&self, signal: &Signal, policy: &Policy) -> Step {
         let replacing = match self.evidence.knows(signal) {
             Known::Same => return self.duplicate(),
-            Known::Unheeded { .. } if !self.heeds(signal, policy) => return self.duplicate(),
-            Known::Conflicting => return self.conflict(signal),
+            Known::Unheeded { .. } | Known::Conflicting { unheeded: Some(_) }
+                if !self.heeds(signal, policy) =>
+            {
+                return self.duplicate();
+            }
+            Known::Conflicting { unheeded } => return self.conflict(signal, unheeded),
             Known::Unheeded { index } => Some(index),
             Known::No => None,
         };
@@ -142,10 +146,14 @@ impl Attempt {
         Step { verdict: Verdict::Duplicate, next, effects: vec![] }
     }
 
-    /// The first stays. The second's bytes go to a person.
-    fn conflict(&self, signal: &Signal) -> Step {
+    /// The first stays. The second's bytes go to a person, once.
+    fn conflict(&self, signal: &Signal, replacing: Option<usize>) -> Step {
+        if replacing.is_none() && self.evidence.is_full() {
+            return self.full();
+        }
         let verdict = Verdict::Contradiction(Contradiction::EventIdConflict);
         let mut next = self.clone();
+        next.evidence = self.evidence.with(signal, verdict, replacing);
         let moved = next.moved(signal, verdict, self.named(), None);
         let effects = vec![
             Effect::Moved(moved),

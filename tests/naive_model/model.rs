@@ -269,6 +269,8 @@ struct Heard {
     id: usize,
     bytes: usize,
     heeded: bool,
+    /// Whether other bytes under its id are a conflict.
+    holds: bool,
 }
 
 impl Model {
@@ -294,16 +296,22 @@ impl Model {
     }
 
     pub fn tell(&mut self, said: &Said, settings: &Settings) -> Answer {
-        let known = self.known.iter().position(|k| k.source == said.source && k.id == said.id);
+        let of_id = |k: &Heard| k.source == said.source && k.id == said.id;
+        let known = self.known.iter().position(|k| of_id(k) && k.bytes == said.bytes);
+        let holder = self.known.iter().any(|k| of_id(k) && k.bytes != said.bytes && k.holds);
         let ignored = self.is(OtherEndpoint, said, settings) || self.is(OutOfTime, said, settings);
-        if let Some(known) = known {
-            if self.known[known].bytes != said.bytes {
-                self.sequence += 1;
-                return ("contradiction", Some("event_id_conflict"));
+        if let Some(known) = known
+            && (self.known[known].heeded || ignored)
+        {
+            return ("duplicate", None);
+        }
+        if holder {
+            if known.is_none() && self.known.len() >= FULL {
+                return ("stale", Some("evidence_full"));
             }
-            if self.known[known].heeded || ignored {
-                return ("duplicate", None);
-            }
+            self.remember(known, said, true, false);
+            self.sequence += 1;
+            return ("contradiction", Some("event_id_conflict"));
         }
         let then = self.look_up(said, settings);
         let teaches = self.names_the_transaction(said, then);
@@ -314,15 +322,19 @@ impl Model {
             return ("stale", Some("evidence_full"));
         }
         let heeded = ![Stale("out_of_time"), Clash("foreign_endpoint")].contains(&then);
-        let heard = Heard { source: said.source, id: said.id, bytes: said.bytes, heeded };
-        match known {
-            Some(known) => self.known[known] = heard,
-            None => self.known.push(heard),
-        }
+        self.remember(known, said, heeded, heeded);
         if teaches {
             self.transaction = said.transaction;
         }
         self.carry_out(then, said, settings)
+    }
+
+    fn remember(&mut self, known: Option<usize>, said: &Said, heeded: bool, holds: bool) {
+        let heard = Heard { source: said.source, id: said.id, bytes: said.bytes, heeded, holds };
+        match known {
+            Some(known) => self.known[known] = heard,
+            None => self.known.push(heard),
+        }
     }
 
     fn look_up(&self, said: &Said, settings: &Settings) -> Then {

@@ -325,12 +325,40 @@ fn one_event_id_with_two_bodies_keeps_the_first() {
         "made created
          evt_1 failed
          evt_1 completed bytes=other
+         evt_1 completed bytes=other
          evt_1 failed",
         expect![[r#"
             made    applied      pending_session | 1: nothing > pending_session
             evt_1   applied      failed ses_1 | 2: pending_session > failed | outcome | claim ses_1
             evt_1   event_id_conflict failed ses_1 | 3: failed > failed | dead letter: event_id_conflict | alarm event_id_conflict
             evt_1   duplicate    failed ses_1
+            evt_1   duplicate    failed ses_1
+        "#]],
+    );
+}
+
+/// What had no effect holds no id: else whoever has the secret of another endpoint, or a copy that
+/// came late, could keep the proper one out.
+#[test]
+fn a_copy_that_was_not_heeded_keeps_no_other_body_of_its_id_out() {
+    story(
+        minted(),
+        can_ask(),
+        "made created endpoint=shop
+         evt_1 completed endpoint=mall bytes=respelled
+         evt_1 completed out_of_time bytes=late
+         evt_1 completed
+         evt_1 completed endpoint=mall bytes=respelled
+         evt_1 completed bytes=respelled
+         evt_1 completed bytes=respelled",
+        expect![[r#"
+            made    applied      pending_session | 1: nothing > pending_session
+            evt_1   foreign_endpoint pending_session | 2: pending_session > pending_session | alarm foreign_endpoint
+            evt_1   out_of_time  pending_session | read ses_1
+            evt_1   applied      fulfilled ses_1 tx_1 | 3: pending_session > fulfilled | fulfill 100.00 EUR by webhook | outcome | claim ses_1
+            evt_1   duplicate    fulfilled ses_1 tx_1
+            evt_1   event_id_conflict fulfilled ses_1 tx_1 | 4: fulfilled > fulfilled | dead letter: event_id_conflict | alarm event_id_conflict
+            evt_1   duplicate    fulfilled ses_1 tx_1
         "#]],
     );
 }

@@ -147,13 +147,15 @@ fn the_timely_copy_needs_no_room_of_its_own() {
 }
 
 #[test]
-fn a_conflict_in_a_full_record_is_still_a_conflict() {
+fn a_conflict_finds_no_room_in_a_full_record() {
     story(
         full(minted(), careful(), "made created"),
         careful(),
-        "evt_1 completed bytes=other",
+        "evt_1 completed bytes=other
+         evt_1 completed bytes=other",
         expect![[r#"
-            evt_1   event_id_conflict pending_session | 2: pending_session > pending_session | dead letter: event_id_conflict | alarm event_id_conflict
+            evt_1   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
+            evt_1   evidence_full pending_session | dead letter: evidence_full | alarm evidence_full
         "#]],
     );
 }

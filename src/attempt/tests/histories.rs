@@ -123,7 +123,7 @@ impl Node {
                 Known::No => {}
                 Known::Same => knows.same |= 1 << index,
                 Known::Unheeded { .. } => knows.unheeded |= 1 << index,
-                Known::Conflicting => knows.conflicting |= 1 << index,
+                Known::Conflicting { .. } => knows.conflicting |= 1 << index,
             }
         }
         knows
