@@ -234,7 +234,17 @@ fn a_refused_delivery_is_explained() {
     let output = tail.arg(folder.path().join("api-key")).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("this listener has no feeds"), "{said}");
+    assert!(said.contains("this listener has no /v1/feeds/metrics"), "{said}");
+    assert!(said.contains("give the api listener"), "{said}");
+    // "No attempts" would be read as all clear.
+    for what in [&["list"][..], &["get", "gs_1"]] {
+        let mut attempts = tidegate();
+        attempts.arg("attempts").args(what).args(["--url", &dev.text("public"), "--api-key-file"]);
+        let output = attempts.arg(folder.path().join("api-key")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{said}");
+        assert!(said.contains("this listener has no /v1/attempts"), "{said}");
+    }
 }
 
 #[test]

@@ -28,12 +28,13 @@ pub struct Decide {
 
 #[derive(Debug)]
 pub enum Replied {
-    Decided(Decided),
-    /// The task at this place panicked. The actor is gone.
-    Panicked {
-        task: usize,
-        tasks: Vec<Task>,
+    Decided {
+        decided: Decided,
+        /// What the resident holds beside its state.
+        parked_bytes: usize,
     },
+    /// The task at this place panicked. The actor is gone.
+    Panicked { task: usize, tasks: Vec<Task> },
     /// The actor went without a word.
     Died,
 }
@@ -95,7 +96,9 @@ impl Handler<Decide> for AttemptActor {
         }
         let mut state = Vec::with_capacity(STATE_BYTES_TYPICAL);
         self.resident.encode(&mut state);
-        reply.send(Replied::Decided(Decided { outcomes, state: Bytes::from(state) }));
+        let decided = Decided { outcomes, state: Bytes::from(state) };
+        let parked_bytes = self.resident.parked_bytes();
+        reply.send(Replied::Decided { decided, parked_bytes });
     }
 }
 

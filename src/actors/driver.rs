@@ -111,10 +111,14 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             tokio::select! {
                 biased;
                 incoming = self.intake.next(0) => {
-                    assigned |= matches!(incoming, Incoming::Assigned(_) | Incoming::Closed);
+                    let closed = matches!(incoming, Incoming::Closed);
+                    assigned |= matches!(incoming, Incoming::Assigned(_));
                     self.incoming(incoming);
+                    if closed {
+                        break;
+                    }
                 }
-                taken = self.taking.next(owner) => self.owns(taken?),
+                taken = self.taking.next(owner) => self.owns(taken?).await?,
             }
         }
         Ok(())
@@ -136,7 +140,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
-    fn owns(&mut self, Taken { partition, takeover, states }: Taken) {
+    async fn owns(&mut self, taken: Taken) -> Result<(), DriverError> {
+        let Taken { partition, takeover, states } = taken;
         tracing::info!(
             partition,
             epoch = takeover.epoch,
@@ -151,6 +156,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             changelog: takeover.changelog_end,
         };
         self.lane.told(told, self.clock.now());
+        if let Err(error) = self.journal.flow(partition).await {
+            self.lane.told(Told::Lost(vec![partition]), self.clock.now());
+            self.taking.again_after(error, partition)?;
+        }
+        Ok(())
     }
 
     /// Works until drained.
@@ -199,7 +209,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
                 Some(answer) = applied_from.recv() => self.applied(answer).await?,
-                taken = self.taking.next(owner), if !self.taking.is_idle() => self.owns(taken?),
+                taken = self.taking.next(owner), if !self.taking.is_idle() => self.owns(taken?).await?,
                 incoming = self.intake.next(self.lane.wants()) => self.incoming(incoming),
                 () = tokio::time::sleep(wait) => {}
             }
@@ -294,7 +304,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             open.clear();
             for (index, replied) in replies {
                 match replied {
-                    Replied::Decided(answer) => decided[index] = Some(answer),
+                    Replied::Decided { decided: answer, .. } => decided[index] = Some(answer),
                     Replied::Panicked { task, tasks } => {
                         self.metrics.attempts_panicked.inc();
                         tracing::error!(

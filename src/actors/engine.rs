@@ -40,14 +40,12 @@ impl EngineError {
 
     /// What the journal said of why a partition cannot be ours, where that is what ended a lane.
     pub fn into_journal_error(self) -> Result<JournalError, Self> {
-        match self {
-            Self::Lane { source: DriverError::Takeover(TakeoverError::Journal(error)), .. }
-                if !matches!(error, JournalError::Closed) =>
-            {
-                Ok(error)
-            }
-            other => Err(other),
+        if let Self::Lane { source: DriverError::Takeover(TakeoverError::Journal(error)), .. } =
+            self
+        {
+            return Ok(error);
         }
+        Err(self)
     }
 }
 

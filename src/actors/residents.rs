@@ -53,7 +53,7 @@ impl Residents {
 
     /// Brings a resident to life, stored as so many bytes.
     pub fn activate(&mut self, group: &Group, resident: Resident, stored: usize) {
-        let weight = weigh(stored);
+        let weight = weigh(stored) + resident.parked_bytes();
         let addr = AttemptActor::new(resident, self.core).start();
         self.weight += weight;
         let live = Live { addr, partition: group.partition, weight, touched: self.clock };
@@ -90,7 +90,9 @@ impl Residents {
         while let Some((index, replied)) = answers.recv().await {
             let key = &groups[index].key;
             match &replied {
-                Replied::Decided(decided) => self.reweigh(key, decided.state.len()),
+                Replied::Decided { decided, parked_bytes } => {
+                    self.reweigh(key, weigh(decided.state.len()) + parked_bytes);
+                }
                 Replied::Panicked { .. } | Replied::Died => self.forget(key),
             }
             replies.push((index, replied));
@@ -98,10 +100,10 @@ impl Residents {
         replies
     }
 
-    fn reweigh(&mut self, key: &str, state: usize) {
+    fn reweigh(&mut self, key: &str, weight: usize) {
         if let Some(live) = self.live.get_mut(key) {
             self.weight -= live.weight;
-            live.weight = weigh(state);
+            live.weight = weight;
             self.weight += live.weight;
         }
     }

@@ -64,7 +64,16 @@ impl<J: Journal, V: View> Taking<J, V> {
     }
 
     pub fn add(&mut self, partitions: Vec<u32>) {
+        // Taken over twice, it would be told of what waits there twice.
+        self.forget(&partitions);
         self.waiting.extend(partitions.into_iter().map(|partition| (partition, Step::Take)));
+    }
+
+    /// Takes one over anew that could not be kept for this reason, where that may help.
+    pub fn again_after(&mut self, error: JournalError, partition: u32) -> Result<(), DriverError> {
+        not_for_ever(error, partition)?;
+        self.again(partition, Step::Take);
+        Ok(())
     }
 
     /// Nothing more is begun before `pause` has passed.
@@ -93,8 +102,7 @@ impl<J: Journal, V: View> Taking<J, V> {
                     return Ok(Taken { partition, takeover, states });
                 }
                 Done::NotTaken(error) => {
-                    not_for_ever(error, partition)?;
-                    self.again(partition, Step::Take);
+                    self.again_after(error, partition)?;
                 }
                 Done::NotShown(takeover, error) => {
                     self.not_shown(error, partition)?;
@@ -171,16 +179,14 @@ async fn take<J: Journal, V: View>(
 
 /// Passes on what trying again does not mend.
 fn not_for_ever(error: JournalError, partition: u32) -> Result<(), DriverError> {
-    match error {
+    if let JournalError::NotAssigned { .. } = error {
         // It went to somebody else meanwhile; the word of that is on its way.
-        JournalError::NotAssigned { .. } => {
-            tracing::info!(partition, "gone before it was taken over");
-            Ok(())
-        }
-        JournalError::Brokers(why) => {
-            tracing::warn!(partition, why, "not taken over; trying again");
-            Ok(())
-        }
-        error => Err(TakeoverError::Journal(error).into()),
+        tracing::info!(partition, "gone before it was taken over");
+        return Ok(());
     }
+    if let JournalError::Brokers(why) = error {
+        tracing::warn!(partition, why, "not taken over; trying again");
+        return Ok(());
+    }
+    Err(TakeoverError::Journal(error).into())
 }

@@ -375,7 +375,9 @@ fn compare(stored: &StoredPart, written: &Written, standing: &Standing, findings
         return;
     }
     let place = stored.place;
+    let mut told = false;
     let mut add = |of: Option<&str>, what: String| {
+        told = true;
         findings.add(Invariant::Fold, of, format!("{what}: {place}"));
     };
     let (ours_trailed, theirs_trailed) = (trailed(&written.trailer), trailed(&stored.trailer));
@@ -402,6 +404,10 @@ fn compare(stored: &StoredPart, written: &Written, standing: &Standing, findings
     });
     if part::rolled(standing.hash, outputs) != stored.trailer.hash {
         add(None, "the rolling hash of the trailer is not that of the stored bytes".to_owned());
+    }
+    if !told {
+        let what = format!("the stored bytes differ in what no field tells: {place}");
+        findings.add(Invariant::Fold, None, what);
     }
 }
 

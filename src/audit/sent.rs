@@ -82,7 +82,7 @@ impl Sent {
 fn identity(partition: u32, record: &SignalRecord) -> Digest {
     const NONE: Seal = Seal { key: 0, mac: [0; 32] };
     let hop = record.hop.as_ref().map(|hop| Hop { seal: NONE, ..hop.clone() });
-    let seal = if hop.is_some() { record.seal.clone() } else { NONE };
+    let seal = if hop.is_some() { record.seal } else { NONE };
     let mut bytes = SignalRecord { seal, hop, ..record.clone() }.encoded();
     bytes.extend_from_slice(&partition.to_le_bytes());
     digest(&bytes)

@@ -114,18 +114,27 @@ impl Walk<'_> {
         self.aim(index, until)?;
         let mut open = Open::default();
         let mut stood_at = None;
+        let mut marked_at: Option<u64> = None;
         while let Some((at, changed)) = self.changelog.take()? {
-            open.gap = open.gap.max(self.missing_before(at, &mut stood_at)?);
+            open.gap = open.gap.max(missing_before(&mut self.everything, at, &mut stood_at)?);
             let place = Place { partition: index, at: At::Offset(at), batch: None };
             match changed {
                 Changed::State { key, at, value } => {
                     open.states.push(Record { key: &key, id: b"", at, value: &value });
                 }
                 Changed::Unreadable => return Err(self.changelog.unreadable(at).into()),
-                Changed::Mark { mark, at, value } => {
-                    let open = std::mem::take(&mut open);
-                    let lapsed = open.gap >= COMPACTED_GAP
-                        && !self.auditor.partitions[index as usize].follows(&mark);
+                Changed::Mark { mark, at: written_at, value } => {
+                    let mut open = std::mem::take(&mut open);
+                    let follows = self.auditor.partitions[index as usize].follows(&mark);
+                    if !follows && open.gap < COMPACTED_GAP {
+                        // Compacted a moment ago, by one reading and not yet by the other.
+                        let from = marked_at.map_or(0, |marked| marked + 1);
+                        let mut again = self.past.everything(Topic::Attempts)?;
+                        again.aim(index, from, until)?;
+                        open.gap = missing_before(&mut again, at, &mut marked_at)?;
+                    }
+                    marked_at = Some(at);
+                    let lapsed = open.gap >= COMPACTED_GAP && !follows;
                     if lapsed {
                         self.auditor.partitions[index as usize].lapse(&mark);
                     }
@@ -140,9 +149,14 @@ impl Walk<'_> {
                         }
                         Mark::Trailer(trailer) => {
                             let mut states = open.states;
-                            states.push(Record { key: TRAILER_KEY, id: b"", at, value: &value });
+                            states.push(Record {
+                                key: TRAILER_KEY,
+                                id: b"",
+                                at: written_at,
+                                value: &value,
+                            });
                             let of = (trailer, states.freeze().1);
-                            self.part(place, settled, of, lapsed)?;
+                            self.part(place, at < settled, of, lapsed)?;
                         }
                     }
                 }
@@ -174,22 +188,6 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// How many offsets are missing right before the committed record `at`, the most in one place:
-    /// a marker takes one, more were compacted away. What was aborted is not missing.
-    fn missing_before(&mut self, at: u64, stood_at: &mut Option<u64>) -> Result<u64, AuditError> {
-        let mut most = 0;
-        while let Some((offset, ())) = self.everything.peek()?.copied() {
-            if offset > at {
-                break;
-            }
-            self.everything.take()?;
-            let next = stood_at.map_or(0, |stood| stood + 1);
-            most = most.max(offset.saturating_sub(next));
-            *stood_at = Some(offset);
-        }
-        Ok(most)
-    }
-
     /// States that no trailer closes: left of a part that was compacted, or torn.
     fn unclosed(&mut self, place: Place, states: Section, lapsed: bool) {
         if states.is_empty() {
@@ -206,7 +204,7 @@ impl Walk<'_> {
     fn part(
         &mut self,
         place: Place,
-        settled: u64,
+        settled: bool,
         (trailer, states): (Trailer, Bytes),
         lapsed: bool,
     ) -> Result<(), AuditError> {
@@ -218,8 +216,7 @@ impl Walk<'_> {
             runs.extend(run(topic, tail, batch)?);
         }
         runs.push(StoredRun { topic: Topic::Attempts, bytes: states });
-        let At::Offset(at) = place.at else { return Ok(()) };
-        self.read_signals(place.partition, trailer.next, at < settled)?;
+        self.read_signals(place.partition, trailer.next, settled)?;
         if let Some(sent) = self.auditor.part(&StoredPart { place, runs, trailer }) {
             self.sent.expect(sent);
         }
@@ -341,6 +338,26 @@ impl Walk<'_> {
         let aborted = of_attempts + aborted_fulfillments;
         self.auditor.finish(Extent::Topics { records, bytes, aborted, aborted_fulfillments })
     }
+}
+
+/// How many offsets are missing before the committed record `at`, the most in one place: a marker
+/// takes one, more were compacted away. What was aborted is not missing.
+fn missing_before(
+    everything: &mut Tail<()>,
+    at: u64,
+    stood_at: &mut Option<u64>,
+) -> Result<u64, AuditError> {
+    let mut most = 0;
+    while let Some((offset, ())) = everything.peek()?.copied() {
+        if offset > at {
+            break;
+        }
+        everything.take()?;
+        let next = stood_at.map_or(0, |stood| stood + 1);
+        most = most.max(offset.saturating_sub(next));
+        *stood_at = Some(offset);
+    }
+    Ok(most)
 }
 
 /// The records of one transaction in one topic.

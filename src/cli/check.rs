@@ -1,8 +1,11 @@
 //! `tidegate check`: everything that is wrong with a configuration, before anything starts.
 
+use super::serve::kafka;
 use super::{Output, exit, logging, unless_closed};
 use crate::attempt::{GateClient, UnknownSession};
-use crate::config::{self, Config, Document, Finding, Level, Problem, Purpose, Where};
+use crate::config::{
+    self, Config, Document, Engine, Finding, Level, Private, Problem, Purpose, Where,
+};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -73,6 +76,22 @@ pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
     );
     let forgets = config.embedded.retention.is_some();
     missing(forgets, "embedded.retention", "forgetting", "leave it out: all is kept");
+    let tls = |url: &Private| url.expose().starts_with("rediss://");
+    missing(
+        config.redis.url.as_ref().is_some_and(tls),
+        "redis.url",
+        "TLS to Redis",
+        "use redis://, on a network that you trust",
+    );
+    if config.data_dir.is_file() {
+        let message = format!("{} is a file, and `data_dir` a folder", config.data_dir.display());
+        problems.push(Problem::error("data_dir", message, "name the folder that is, or is to be"));
+    }
+    let cluster = config.engine == Engine::Cluster;
+    if let Some(why) = cluster.then(|| kafka(config, String::new()).refusal()).flatten() {
+        let fix = "its documentation names the properties; TLS and SASL are not in this build";
+        problems.push(Problem::error("kafka.properties", why, fix));
+    }
     if let Err(bad) = logging::filter(&config.log) {
         problems.push(Problem::error("log.filter", bad.what, bad.fix));
     }

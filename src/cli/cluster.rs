@@ -1,7 +1,7 @@
 //! Joins the cluster engine: Kafka as the journal, Redis as the view, lanes.
 
-use super::embedded::DRAIN_PATIENCE;
 use super::host::{Host, HostPlan};
+use super::process::DRAIN_PATIENCE;
 use super::{Failure, exit};
 use crate::actors::{DriverOptions, Engine, EngineOptions};
 use crate::adapters::kafka::{KafkaFeeds, KafkaJournal, KafkaOptions, TopicsError, partitions};

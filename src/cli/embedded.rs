@@ -2,13 +2,13 @@
 
 use super::Failure;
 use super::host::{Host, HostPlan};
+use super::process::DRAIN_PATIENCE;
 use crate::actors::{DriverOptions, Engine, EngineError, EngineOptions};
 use crate::adapters::embedded::disk::RealDisk;
 use crate::adapters::embedded::{
     DataFolder, EmbeddedFeeds, EmbeddedJournal, FjallView, JournalOptions,
 };
 use crate::attempt::Policy;
-use crate::http::listen::REQUESTS_PATIENCE;
 use crate::lane::machine::{Limits, Rules};
 use crate::lane::resident::Resident;
 use crate::ports::{JournalError, SystemClock, ViewError};
@@ -18,14 +18,6 @@ use prometheus::IntCounter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-/// How long an end waits for what the lanes have taken, once the listeners have ended. A lane needs
-/// milliseconds unless its disk is full or its view does not answer.
-pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(15);
-
-/// Supervisors commonly kill after 30 s.
-const _: () = assert!(REQUESTS_PATIENCE.as_secs() + DRAIN_PATIENCE.as_secs() < 30);
 
 /// What the embedded engine is told.
 #[derive(Clone, Debug)]
@@ -132,7 +124,8 @@ impl Embedded {
     ) -> Result<Self, StartError> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         let keys = &options.trust.keys;
-        let folder = Arc::new(DataFolder::take(root, options.partitions, cores, keys)?);
+        let folder =
+            Arc::new(DataFolder::take(root, options.partitions, cores, keys, options.trust.mode)?);
         let journal_options = JournalOptions {
             segment_bytes: options.segment_bytes,
             snapshot_bytes: options.snapshot_bytes,

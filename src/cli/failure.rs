@@ -1,8 +1,8 @@
 //! Why a command could not do what it was asked: what happened, and what to do about it.
 
 use super::embedded::StartError;
-use super::exit;
 use super::keys::KeysError;
+use super::{exit, say};
 use crate::actors::EngineError;
 use crate::config::ConfigErrors;
 use crate::ports::JournalError;
@@ -54,7 +54,7 @@ impl Failure {
     /// Tells it on standard error, and says with what to exit.
     pub fn tell(&self) -> u8 {
         if self.code != exit::OK {
-            eprintln!("tidegate: {self}");
+            say(format_args!("tidegate: {self}"));
         }
         self.code
     }
@@ -115,6 +115,11 @@ impl From<JournalError> for Failure {
                  the folder where none is configured; other keys would make everything that was \
                  acknowledged unproven. A new key stands behind the old one, which may be retired \
                  but never left out",
+            ),
+            JournalError::OtherMode { .. } => (
+                exit::CONFIG,
+                "nothing was changed; set `mode` back, or name a folder of its own: `data_dir`, or \
+                 `dev --data DIR`",
             ),
             JournalError::Newer { .. } => (
                 exit::CONFIG,

@@ -148,6 +148,7 @@ fn make(dir: &Path) -> Result<(), KeysError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempt::Mode;
     use crate::config::Secret;
     use crate::wire::seal::Sealed;
 
@@ -207,7 +208,7 @@ mod tests {
     fn no_key_is_made_beside_a_journal_that_another_one_signed() {
         let folder = tempfile::tempdir().unwrap();
         let other = SigningKeys::new([&[7_u8; SIGNING_KEY_BYTES_MIN][..]]).unwrap();
-        drop(DataFolder::take(folder.path(), Some(1), 1, &other).unwrap());
+        drop(DataFolder::take(folder.path(), Some(1), 1, &other, Mode::Test).unwrap());
         let refused = signing_keys(folder.path(), &[]).unwrap_err();
         assert!(matches!(refused, KeysError::Missing { .. }), "{refused}");
 

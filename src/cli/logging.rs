@@ -65,7 +65,11 @@ pub(super) fn start(log: &Log) -> Result<(), Failure> {
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Whoever cannot be told does not end the process: the library would panic telling of that.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
     let started = if pretty {
         builder.with_ansi(io::stderr().is_terminal()).try_init()
     } else {

@@ -20,6 +20,7 @@ pub mod topics;
 pub use failure::Failure;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use std::fmt;
 use std::io::{self, Write};
 
 /// What a process tells the one that started it; above 63 the words of sysexits.
@@ -113,6 +114,11 @@ Examples:
 pub struct CompletionsArgs {
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// Tells somebody on standard error, where anybody can be told.
+fn say(words: fmt::Arguments<'_>) {
+    let _nobody_listens = writeln!(io::stderr(), "{words}");
 }
 
 /// For an answer whose exit code is a verdict, which stands although whoever read the answer, such

@@ -3,8 +3,8 @@
 use super::check::not_built_yet;
 use super::cluster::ClusterPlan;
 use super::embedded::{EmbeddedOptions, EmbeddedPlan};
-use super::process::{self, Addresses, Open, Plan};
-use super::{Failure, exit, kept, keys, logging};
+use super::process::{self, Addresses, Open, Plan, Reload};
+use super::{Failure, exit, kept, keys, logging, say};
 use crate::adapters::kafka::KafkaOptions;
 use crate::adapters::redis::RedisOptions;
 use crate::attempt::EndpointName;
@@ -103,21 +103,23 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let open = opened(secrets.clone());
     let trust = trust(&config, &secrets)?;
     let file = args.config.clone();
-    let reload = || load(file.as_deref(), Purpose::Serve).map(|(_, secrets)| opened(secrets));
     let at = &args.listen;
     match config.engine {
         crate::config::Engine::Embedded => {
             let engine = |trust, instance| Ok(embedded(&config, trust, instance));
+            let reload: Reload = Arc::new(move || {
+                load(file.as_deref(), Purpose::Serve).map(|(_, secrets)| opened(secrets))
+            });
             process::run(plan(&config, at, open, trust, engine)?, reload, |_| Ok(()))
         }
         crate::config::Engine::Cluster => {
             let admission = Arc::new(Admission::new(trust.clone(), every_secret(&secrets)));
             let admitting = Arc::clone(&admission);
-            let reload = || {
+            let reload: Reload = Arc::new(move || {
                 let (_, secrets) = load(file.as_deref(), Purpose::Serve)?;
                 admission.replace(every_secret(&secrets));
                 Ok(opened(secrets))
-            };
+            });
             let engine = |trust, instance| cluster(&config, trust, admitting, instance);
             process::run(plan(&config, at, open, trust, engine)?, reload, |_| Ok(()))
         }
@@ -143,10 +145,11 @@ pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
     let trust = trust(&config, &secrets)?;
     let engine = |trust, instance| Ok(embedded(&config, trust, instance));
     let plan = plan(&config, &args.listen, open, trust, engine)?;
-    let reload = || {
+    let folder = root.clone();
+    let reload: Reload = Arc::new(move || {
         let (_, secrets) = load(file.as_deref(), Purpose::Dev)?;
-        dev_opened(&root, secrets)
-    };
+        dev_opened(&folder, secrets)
+    });
     process::run(plan, reload, |addresses| announce(&root, addresses, out))
 }
 
@@ -219,7 +222,7 @@ fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Fail
     }
     let (secrets, remarks) = loaded.secrets(&document)?;
     for finding in loaded.warnings.iter().chain(&remarks) {
-        eprintln!("{finding}");
+        say(format_args!("{finding}"));
     }
     Ok((loaded.config, secrets))
 }

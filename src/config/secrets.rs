@@ -4,6 +4,7 @@ use super::finding::Problem;
 use super::limits::{API_KEY_CHARS_MIN, SECRET_BYTES_MAX};
 use super::{Config, SecretFrom, SecretSource};
 use crate::attempt::{EndpointName, Mode};
+use crate::wire::seal::SIGNING_KEY_BYTES_MIN;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,7 +70,7 @@ impl Secrets {
             endpoints.insert(name.clone(), secrets);
         }
         let api_keys = resolver.list("api.keys", &config.api.keys, &api_key);
-        let signing_keys = resolver.list("signing.keys", &config.signing.keys, &|_, _| None);
+        let signing_keys = resolver.list("signing.keys", &config.signing.keys, &signing_key);
         let gate_key = config.gate.key.as_ref().and_then(|source| {
             resolver.one("gate.key", source, &|key, secret| gate_key(key, secret, config.mode))
         });
@@ -252,6 +253,16 @@ fn gate_key(key: &str, secret: &str, mode: Mode) -> Option<Problem> {
             key,
             format!("`{key}` is a key of {other} mode, and `mode` is \"{}\"", mode.word()),
             "use the key of this mode: one deployment serves one",
+        )
+    })
+}
+
+fn signing_key(key: &str, secret: &str) -> Option<Problem> {
+    (secret.len() < SIGNING_KEY_BYTES_MIN).then(|| {
+        Problem::error(
+            key,
+            format!("`{key}` is shorter than {SIGNING_KEY_BYTES_MIN} bytes"),
+            "use a random one; `openssl rand -hex 32` makes it",
         )
     })
 }

@@ -7,7 +7,7 @@ use crate::attempt::{
     SessionId, Signal, Source, UnknownSession, Verdict,
 };
 use crate::wire::prove::{Address, Said};
-use crate::wire::signal::SignalRecord;
+use crate::wire::signal::{Form, SignalRecord};
 use crate::wire::{WireError, state};
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -107,6 +107,14 @@ impl Resident {
         }
     }
 
+    /// What it holds beside its stored state.
+    pub fn parked_bytes(&self) -> usize {
+        match self {
+            Self::Session { parked, .. } => bytes(parked),
+            Self::Attempt(_) => 0,
+        }
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Attempt(attempt) => state::encode_attempt(attempt, out),
@@ -180,8 +188,16 @@ fn bytes(parked: &[Bytes]) -> usize {
     parked.iter().map(Bytes::len).sum()
 }
 
+/// The same bytes, as good as these: one that came through another's endpoint, or out of time, is
+/// believed less, and must not stand for one that came properly.
 fn is_copy(waiting: &Bytes, task: &Task) -> bool {
-    SignalRecord::decode(waiting).is_ok_and(|waiting| waiting.value == task.record.value)
+    let came = |form: &Form| match form {
+        Form::Webhook(stamp) => Some((stamp.endpoint.clone(), stamp.timeliness)),
+        Form::Own => None,
+    };
+    SignalRecord::decode(waiting).is_ok_and(|waiting| {
+        waiting.value == task.record.value && came(&waiting.form) == came(&task.record.form)
+    })
 }
 
 /// Whether an unclaimed session would park this.
@@ -218,4 +234,50 @@ fn outputs(effects: Vec<HomeEffect>, session: &SessionId, parked: &mut Vec<Bytes
         }
     }
     outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::{EndpointName, Mode, Timeliness, Timestamp};
+    use crate::webhook::SecretIndex;
+    use crate::wire::prove::Trust;
+    use crate::wire::seal::SigningKeys;
+    use crate::wire::signal::Stamp;
+
+    fn task(endpoint: &str, timeliness: Timeliness) -> Task {
+        let trust =
+            Trust { keys: SigningKeys::new([[7; 32].as_slice()]).unwrap(), mode: Mode::Test };
+        let body = br#"{"id":"evt_1","type":"gate_session.completed","created_at":1,"data":{"id":"gs_1"}}"#;
+        let stamp = Stamp {
+            gate_signature: Bytes::new(),
+            endpoint: EndpointName::parse(endpoint).unwrap(),
+            secret: SecretIndex(0),
+            signed_at: Timestamp(0),
+            received_at: Timestamp(0),
+            timeliness,
+        };
+        let (record, proven) = trust.take(Bytes::from_static(body), stamp);
+        Task { said: proven.said, record }
+    }
+
+    /// Whoever claims the session is told of it as it was: a copy that is believed less must not
+    /// have taken the place of the one that proves.
+    #[test]
+    fn a_copy_that_came_another_way_waits_beside_the_proper_one() {
+        use Timeliness::{InTime, OutOfTime};
+        let address = Address::Session(SessionId::parse("gs_1").unwrap());
+        let policy = Policy { unknown_session: UnknownSession::Park, ..Policy::default() };
+        let mut resident = Resident::unseen(&address).unwrap();
+        let ways = [("side", InTime), ("main", OutOfTime), ("main", InTime)];
+        for (endpoint, timeliness) in ways {
+            let fate = resident.decide(&task(endpoint, timeliness), &policy).fate;
+            assert!(matches!(fate, Fate::Parked { .. }), "{endpoint} {timeliness:?}: {fate:?}");
+        }
+        for (endpoint, timeliness) in ways {
+            let fate = resident.decide(&task(endpoint, timeliness), &policy).fate;
+            assert_eq!(fate, Fate::Decided(Verdict::Duplicate), "{endpoint} {timeliness:?}");
+        }
+        assert!(resident.parked_bytes() > 3 * 80, "what waits is held, and weighs");
+    }
 }

@@ -174,6 +174,8 @@ pub enum JournalError {
         given.map_or_else(|| "none".to_owned(), |given| given.to_string())
     )]
     OtherKeys { folder: String, place: usize, pinned: Fingerprint, given: Option<Fingerprint> },
+    #[error("{folder} holds events of 0Gate's {pinned} world, and `mode` is {asked}")]
+    OtherMode { folder: String, pinned: String, asked: &'static str },
     #[error(
         "{folder} was written by a newer tidegate: it has format {format}, and this build knows format {known}"
     )]
@@ -231,6 +233,10 @@ pub trait Journal: Clone + Send + Sync + 'static {
         partition: u32,
         owner: &Owner,
     ) -> impl Future<Output = Result<Takeover, JournalError>> + Send;
+
+    /// Lets what waits in a partition come, once whoever took it over is ready for it. Not before: what
+    /// comes to somebody who is not is lost to them.
+    fn flow(&self, partition: u32) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Hands over what was committed to `partition` from the changelog position `from` on, until it is
     /// told to break off, and says where the changelog ends. Blocks.

@@ -8,6 +8,7 @@ use super::SECONDS_MAX;
 use crate::attempt::{ID_BYTES_MAX, Timestamp};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,7 +27,7 @@ pub struct Event<'a> {
     pub id: Cow<'a, str>,
     pub kind: EventType<'a>,
     pub created_at: Timestamp,
-    pub data: SessionData<'a>,
+    pub data: SessionData<Fact<'a>>,
 }
 
 /// The catalogue. A type that we do not know is a value, because the provider may add one any day.
@@ -107,48 +108,87 @@ impl Fact<'_> {
 
 /// What `data` says, as far as we decide by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub struct SessionData<'a> {
-    #[serde(borrow, default)]
-    pub id: Fact<'a>,
+#[serde(default, bound(deserialize = "F: Deserialize<'de> + Default"))]
+pub struct SessionData<F> {
+    pub id: F,
     /// Where an event about something else than a session names one (`kyc.required`).
-    #[serde(borrow, default)]
-    pub session_id: Fact<'a>,
-    #[serde(borrow, default)]
-    pub user_reference: Fact<'a>,
-    #[serde(borrow, default)]
-    pub mode: Fact<'a>,
-    #[serde(borrow, default)]
-    pub flow: Fact<'a>,
-    #[serde(borrow, default)]
-    pub amount: Fact<'a>,
-    #[serde(borrow, default)]
-    pub currency: Fact<'a>,
-    #[serde(borrow, default)]
-    pub target_token: Fact<'a>,
-    #[serde(borrow, default)]
-    pub target_network: Fact<'a>,
-    #[serde(borrow, default)]
-    pub tx_refid: Fact<'a>,
-    #[serde(borrow, default)]
-    pub failure_reason: Fact<'a>,
+    pub session_id: F,
+    pub user_reference: F,
+    pub mode: F,
+    pub flow: F,
+    pub amount: F,
+    pub currency: F,
+    pub target_token: F,
+    pub target_network: F,
+    pub tx_refid: F,
+    pub failure_reason: F,
+}
+
+impl<F> SessionData<F> {
+    fn map<G>(self, read: impl Fn(F) -> G) -> SessionData<G> {
+        SessionData {
+            id: read(self.id),
+            session_id: read(self.session_id),
+            user_reference: read(self.user_reference),
+            mode: read(self.mode),
+            flow: read(self.flow),
+            amount: read(self.amount),
+            currency: read(self.currency),
+            target_token: read(self.target_token),
+            target_network: read(self.target_network),
+            tx_refid: read(self.tx_refid),
+            failure_reason: read(self.failure_reason),
+        }
+    }
 }
 
 #[derive(serde::Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow, default)]
-    id: Fact<'a>,
-    #[serde(borrow, default, rename = "type")]
-    kind: Fact<'a>,
+#[serde(bound(deserialize = "F: Deserialize<'de> + Default"))]
+struct Envelope<F> {
+    #[serde(default)]
+    id: F,
+    #[serde(default, rename = "type")]
+    kind: F,
     #[serde(default)]
     created_at: Option<i64>,
-    #[serde(borrow, default)]
-    data: Option<Object<SessionData<'a>>>,
+    #[serde(default)]
+    data: Option<Object<SessionData<F>>>,
+}
+
+impl<F> Envelope<F> {
+    fn map<G>(self, read: impl Fn(F) -> G) -> Envelope<G> {
+        Envelope {
+            id: read(self.id),
+            kind: read(self.kind),
+            created_at: self.created_at,
+            data: self.data.map(|Object(data)| Object(data.map(read))),
+        }
+    }
+}
+
+/// A fact as it is written. JSON has numbers and escapes that no value of ours can hold; such a
+/// fact alone is unreadable then, and not the event.
+#[derive(Clone, Copy, Default, serde::Deserialize)]
+#[serde(transparent)]
+struct Written<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+impl<'a> Written<'a> {
+    fn read(self) -> Fact<'a> {
+        let read = |written: &'a RawValue| serde_json::from_str(written.get());
+        self.0.map_or(Fact::Absent, |written| read(written).unwrap_or(Fact::Unreadable))
+    }
+}
+
+fn envelope(body: &[u8]) -> Result<Envelope<Fact<'_>>, serde_json::Error> {
+    serde_json::from_slice(body).map(|Object(envelope)| envelope).or_else(|_odd| {
+        let Object(written): Object<Envelope<Written<'_>>> = serde_json::from_slice(body)?;
+        Ok(written.map(Written::read))
+    })
 }
 
 impl<'a> Event<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let Object(envelope): Object<Envelope<'a>> =
-            serde_json::from_slice(body).map_err(|_| EnvelopeError::NotAnEnvelope)?;
+        let envelope = envelope(body).map_err(|_| EnvelopeError::NotAnEnvelope)?;
         let id = usable(envelope.id, "id")?;
         let kind = usable(envelope.kind, "type")?;
         let created_at = envelope

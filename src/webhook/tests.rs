@@ -337,6 +337,21 @@ fn a_number_that_may_have_lost_something_is_unreadable_rather_than_absent() {
     }
 }
 
+/// JSON that no value can hold. It spoils its own fact, and hides no other under its name.
+#[test]
+fn a_number_or_an_escape_beyond_every_value_is_unreadable_and_spoils_nothing_else() {
+    for written in ["1e400", "-1e400", r#""\ud800""#, r#"{"x":1e400}"#] {
+        fact_of_amount(written, &Fact::Unreadable);
+        let body = with_data(&format!(r#"{{"amount":{written},"currency":"EUR","id":"gs_1"}}"#));
+        let event = read(body.as_bytes()).unwrap();
+        assert_eq!((event.data.currency, event.data.id), (text("EUR"), text("gs_1")), "{written}");
+        let twice = with_data(&format!(r#"{{"amount":{written},"amount":"1.00"}}"#));
+        assert_eq!(read(twice.as_bytes()), Err(EnvelopeError::NotAnEnvelope), "{written}");
+        let cut = with_data(&format!(r#"{{"amount":{written}"#));
+        assert_eq!(read(cut.as_bytes()), Err(EnvelopeError::NotAnEnvelope), "{written}");
+    }
+}
+
 #[test]
 fn a_fact_of_another_form_is_unreadable_and_spoils_nothing_else() {
     for written in ["true", "[]", r#"["EUR"]"#, "{}", r#"{"code":{"iso":["EUR"]}}"#] {

@@ -10,7 +10,7 @@ use crate::attempt::{
     Amount, AttemptId, Claim, Code, DeadLetter, Digest, Facts, Flow, Mode, News, Position,
     SessionId, Signal, SignalId, Source, SourceKind, Terms, TransactionRef,
 };
-use crate::webhook::{self, EnvelopeError, Event, EventType, Fact, SessionData};
+use crate::webhook::{self, EnvelopeError, Event, EventType, Fact};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -235,7 +235,7 @@ fn sealed_webhook<'a>(stamp: &'a Stamp, digest: &'a Digest) -> Sealed<'a> {
 /// `None` where the event cannot be told apart from others: its own id is unusable.
 fn signal(event: &Event<'_>, stamp: &Stamp, digest: Digest, mode: Option<Mode>) -> Option<Signal> {
     let mut unreadable = false;
-    let facts = facts(&event.data, mode, &mut unreadable);
+    let facts = facts(event, mode, &mut unreadable);
     let news = news(event, &mut unreadable);
     Some(Signal {
         id: SignalId::parse(&event.id).ok()?,
@@ -273,10 +273,16 @@ fn news(event: &Event<'_>, unreadable: &mut bool) -> News {
 /// A reference longer than this is not kept: it is an opaque id of the partner's.
 const REFERENCE_BYTES_MAX: usize = 200;
 
-fn facts(data: &SessionData<'_>, mode: Option<Mode>, unreadable: &mut bool) -> Facts {
-    let session = |fact: &Fact<'_>| fact.text().and_then(|text| SessionId::parse(text).ok());
+fn facts(event: &Event<'_>, mode: Option<Mode>, unreadable: &mut bool) -> Facts {
+    let data = &event.data;
+    let mut session = |fact| read(fact, unreadable, |text| SessionId::parse(text).ok());
+    let named = session(&data.session_id);
+    // What `kyc.required` is about is nobody's promise: where it names an attempt, `id` may be
+    // anything, and must not become the attempt's session.
+    let is_session = event.kind != EventType::KycRequired || data.user_reference.text().is_none();
+    let session = named.or_else(|| session(&data.id).filter(|_| is_session));
     Facts {
-        session: session(&data.session_id).or_else(|| session(&data.id)),
+        session,
         terms: Terms {
             account: None,
             flow: read(&data.flow, unreadable, Flow::from_word),

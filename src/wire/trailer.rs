@@ -186,6 +186,7 @@ impl Mark {
         }
         let dto: MarkV1<'_> = postcard::from_bytes(rest).map_err(|_| malformed)?;
         Ok(match dto {
+            MarkV1::Owner { partitions: 0, .. } => return Err(malformed),
             MarkV1::Owner { writer, epoch, next, partitions, routing, policy, mode, at } => {
                 Self::Owner(Owner {
                     writer: writer.to_owned(),

@@ -5,6 +5,7 @@ use clap::Parser;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use tidegate::attempt::Mode;
 use tidegate::attempt::Policy;
 use tidegate::audit::{AuditError, Invariant, Report};
 use tidegate::cli::{Cli, Command};
@@ -154,7 +155,14 @@ fn nothing_is_not_clean() {
     assert!(matches!(audit(root), Err(AuditError::NoJournal { .. })));
 
     drop(
-        tidegate::adapters::embedded::DataFolder::take(root, Some(PARTITIONS), 1, &keys()).unwrap(),
+        tidegate::adapters::embedded::DataFolder::take(
+            root,
+            Some(PARTITIONS),
+            1,
+            &keys(),
+            Mode::Test,
+        )
+        .unwrap(),
     );
     assert!(matches!(audit(root), Err(AuditError::Empty { .. })));
     let (code, _, told) = run(&["--data", root.to_str().unwrap()]);

@@ -171,6 +171,10 @@ impl Journal for Broken {
         Ok(taken)
     }
 
+    async fn flow(&self, partition: u32) -> Result<(), JournalError> {
+        self.inner.flow(partition).await
+    }
+
     fn replay(
         &self,
         partition: u32,

@@ -17,8 +17,8 @@ use tidegate::adapters::embedded::disk::{Disk, RealDisk};
 use tidegate::adapters::embedded::{EmbeddedJournal, JournalOptions};
 use tidegate::adapters::kafka::{self, KafkaJournal, KafkaOptions};
 use tidegate::ports::{
-    Append, Commit, CommitError, Fetched, Incoming, Intake, Journal, Part, Replayed, Seat,
-    SystemClock,
+    Append, Commit, CommitError, Fetched, Incoming, Intake, Journal, JournalError, Part, Replayed,
+    Seat, SystemClock, Takeover,
 };
 use tidegate::wire::trailer::Owner;
 
@@ -148,6 +148,13 @@ pub fn commit(parts: Vec<Part>) -> Commit {
     Commit { parts, forwards: vec![] }
 }
 
+/// Takes a partition over, and lets its signals come.
+async fn take<J: Journal>(journal: &J, partition: u32) -> Result<Takeover, JournalError> {
+    let taken = journal.take_over(partition, &owner()).await?;
+    journal.flow(partition).await?;
+    Ok(taken)
+}
+
 /// Every signal that comes within a moment to whoever takes all partitions over, as (partition,
 /// offset, value).
 async fn fetched<H: Home>(journal: &H::Journal) -> Vec<(u32, u64, Bytes)> {
@@ -157,7 +164,7 @@ async fn fetched<H: Home>(journal: &H::Journal) -> Vec<(u32, u64, Bytes)> {
         match more {
             Incoming::Assigned(partitions) => {
                 for partition in partitions {
-                    journal.take_over(partition, &owner()).await.unwrap();
+                    take(journal, partition).await.unwrap();
                 }
             }
             Incoming::Signals(signals) => {
@@ -224,8 +231,8 @@ pub async fn appends_are_fetched_once_in_order_without_gaps<H: Home>(home: &H) -
 pub async fn a_commit_is_whole_over_partitions_and_forwards<H: Home>(home: &H) -> Kept {
     let journal = home.open().await;
     journal.append(vec![signal(0, "evt_0"), signal(1, "evt_1")]).await.map_err(told)?;
-    let first = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
-    let second = journal.take_over(1, &owner()).await.map_err(told)?.epoch;
+    let first = take(&journal, 0).await.map_err(told)?.epoch;
+    let second = take(&journal, 1).await.map_err(told)?.epoch;
     let forward = signal(2, "evt_forwarded");
     let value = forward.record.value.clone();
     let whole = Commit {
@@ -240,7 +247,7 @@ pub async fn a_commit_is_whole_over_partitions_and_forwards<H: Home>(home: &H) -
     let come = fetched::<H>(&journal).await;
     crate::keep!(come.iter().map(|(p, _, v)| (*p, v)).eq([(2, &value)]), "forwards: {come:?}");
     for (partition, expected) in [(0, vec!["a=1"]), (1, vec!["b=1", "c=1"])] {
-        let told_of = journal.take_over(partition, &owner()).await.map_err(told)?;
+        let told_of = take(&journal, partition).await.map_err(told)?;
         let next = told_of.trailer.map(|trailer| trailer.next);
         crate::keep!(next == Some(1), "partition {partition} ends at {next:?}");
         let has = states(&journal, partition, 0)?;
@@ -252,9 +259,9 @@ pub async fn a_commit_is_whole_over_partitions_and_forwards<H: Home>(home: &H) -
 pub async fn a_commit_with_one_bad_part_leaves_no_trace<H: Home>(home: &H) -> Kept {
     let journal = home.open().await;
     journal.append(vec![signal(0, "evt_0"), signal(1, "evt_1")]).await.map_err(told)?;
-    let good = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
-    let old = journal.take_over(1, &owner()).await.map_err(told)?.epoch;
-    journal.take_over(1, &owner()).await.map_err(told)?;
+    let good = take(&journal, 0).await.map_err(told)?.epoch;
+    let old = take(&journal, 1).await.map_err(told)?.epoch;
+    take(&journal, 1).await.map_err(told)?;
     let parts = vec![part(0, good, 0, 1, &[("a", "1")]), part(1, old, 0, 1, &[("b", "1")])];
     let torn = Commit { parts, forwards: vec![signal(2, "evt_forwarded")] };
     let refused = journal.commit(torn).await;
@@ -275,8 +282,8 @@ pub async fn a_commit_with_one_bad_part_leaves_no_trace<H: Home>(home: &H) -> Ke
 pub async fn an_old_epoch_is_refused_without_trace<H: Home>(home: &H) -> Kept {
     let journal = home.open().await;
     journal.append(vec![signal(0, "evt_0")]).await.map_err(told)?;
-    let old = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
-    let new = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
+    let old = take(&journal, 0).await.map_err(told)?.epoch;
+    let new = take(&journal, 0).await.map_err(told)?.epoch;
     let refused = journal.commit(commit(vec![part(0, old, 0, 1, &[("a", "old")])])).await;
     crate::keep!(
         matches!(refused, Err(CommitError::Fenced { partition: 0 })),
@@ -291,7 +298,7 @@ pub async fn an_old_epoch_is_refused_without_trace<H: Home>(home: &H) -> Kept {
 pub async fn a_commit_must_follow_the_one_before<H: Home>(home: &H) -> Kept {
     let journal = home.open().await;
     journal.append((0..4).map(|n| signal(0, &format!("evt_{n}"))).collect()).await.map_err(told)?;
-    let epoch = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
+    let epoch = take(&journal, 0).await.map_err(told)?.epoch;
     journal.commit(commit(vec![part(0, epoch, 0, 2, &[("a", "1")])])).await.map_err(told)?;
     for (previous, next) in [(0, 2), (1, 3), (3, 4)] {
         let refused = journal.commit(commit(vec![part(0, epoch, previous, next, &[])])).await;
@@ -306,7 +313,7 @@ pub async fn a_take_over_hands_out_a_new_epoch_and_the_last_trailer<H: Home>(hom
     journal.append((0..9).map(|n| signal(0, &format!("evt_{n}"))).collect()).await.map_err(told)?;
     let mut newest = 0;
     for round in 0..6_u64 {
-        let told_of = journal.take_over(0, &owner()).await.map_err(told)?;
+        let told_of = take(&journal, 0).await.map_err(told)?;
         crate::keep!(told_of.epoch > newest, "epoch {} after {newest}", told_of.epoch);
         newest = told_of.epoch;
         let next = told_of.trailer.as_ref().map_or(0, |trailer| trailer.next);
@@ -317,7 +324,7 @@ pub async fn a_take_over_hands_out_a_new_epoch_and_the_last_trailer<H: Home>(hom
         if round % 2 == 1 {
             journal = home.open().await;
         }
-        let again = journal.take_over(0, &owner()).await.map_err(told)?;
+        let again = take(&journal, 0).await.map_err(told)?;
         newest = again.epoch;
         crate::keep!(again.trailer == Some(trailer), "another trailer: {:?}", again.trailer);
     }
@@ -330,7 +337,7 @@ pub async fn undecided_signals_come_again_and_decided_ones_do_not<H: Home>(home:
     journal.append(sent).await.map_err(told)?;
     let come = fetched::<H>(&journal).await;
     crate::keep!(come.len() == 6, "at first came {come:?}");
-    let epoch = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
+    let epoch = take(&journal, 0).await.map_err(told)?.epoch;
     journal.commit(commit(vec![part(0, epoch, 0, 2, &[])])).await.map_err(told)?;
     for life in 0..2 {
         let journal = home.open().await;
@@ -352,7 +359,7 @@ pub async fn a_replay_has_every_committed_state_in_order_and_nothing_else<H: Hom
     let mut expected = vec![];
     let mut middle = (0, 0);
     for round in 0..6_u64 {
-        let epoch = journal.take_over(0, &owner()).await.map_err(told)?.epoch;
+        let epoch = take(&journal, 0).await.map_err(told)?.epoch;
         let value = round.to_string();
         let states = [("a", value.as_str()), ("b", value.as_str())];
         let gone = journal.commit(commit(vec![part(0, epoch + 9, round, 9, &[("x", "x")])])).await;

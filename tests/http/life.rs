@@ -160,6 +160,10 @@ fn dev_reads_what_is_configured_again_when_asked() {
 
 /// Starts `serve` over a configuration of its own in `folder`.
 fn serve(folder: &std::path::Path) -> Dev {
+    serve_telling(folder, std::fs::File::create(folder.join("log")).unwrap())
+}
+
+fn serve_telling(folder: &std::path::Path, log: std::fs::File) -> Dev {
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
@@ -179,11 +183,7 @@ fn serve(folder: &std::path::Path) -> Dev {
     let config = file("tidegate.toml", &text);
     let text: toml::Table = text.parse().unwrap();
     let listen = text["listen"].as_table().unwrap();
-    let child = tidegate()
-        .args(["serve", "--config", &config])
-        .stderr(std::fs::File::create(folder.join("log")).unwrap())
-        .spawn()
-        .unwrap();
+    let child = tidegate().args(["serve", "--config", &config]).stderr(log).spawn().unwrap();
     let at = |name: &str| format!("http://{}", listen[name].as_str().unwrap());
     let info = serde_json::json!({
         "public": at("public"), "api": at("api"), "ops": at("ops"),
@@ -229,6 +229,34 @@ fn secrets_are_read_again_when_asked() {
     assert_eq!(dev.deliver(&body).status, 401, "the old secret is gone");
     assert_eq!(dev.api("/v1/attempts").status, 401, "so is the old key");
     assert_eq!(dev.end(), 0);
+}
+
+/// What is said of a delivery must not decide whether the next one is taken.
+#[test]
+fn a_log_that_nobody_can_write_ends_nothing() {
+    let folder = folder();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let dev = serve_telling(folder.path(), full);
+    // The second one is a warning.
+    for (id, kind) in [("evt_1", "gate_session.completed"), ("evt_2", "gate_session.failed")] {
+        assert_eq!(dev.deliver(&event(id, kind, "gs_1")).status, 200);
+    }
+    assert_eq!(dev.end(), 0);
+}
+
+#[test]
+fn a_secret_file_that_does_not_answer_holds_up_nothing_else() {
+    let folder = folder();
+    let dev = serve(folder.path());
+    let secret = folder.path().join("secret");
+    std::fs::remove_file(&secret).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&secret).status().unwrap();
+    assert!(made.success());
+    dev.signal(Signal::HUP);
+    std::thread::sleep(Duration::from_millis(300));
+    let body = event("evt_1", "gate_session.completed", "gs_1");
+    assert_eq!(dev.deliver(&body).status, 200, "the old secrets stay meanwhile");
+    assert_eq!(dev.end(), 0, "and it ends when it is told to");
 }
 
 #[test]

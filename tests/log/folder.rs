@@ -4,6 +4,7 @@ use super::*;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use tidegate::adapters::embedded::DataFolder;
+use tidegate::attempt::Mode;
 use tidegate::wire::seal::SigningKeys;
 
 fn keys(bytes: &[u8]) -> SigningKeys {
@@ -12,7 +13,7 @@ fn keys(bytes: &[u8]) -> SigningKeys {
 }
 
 fn take(root: &Path, partitions: Option<u32>, default: u32) -> Result<DataFolder, JournalError> {
-    DataFolder::take(root, partitions, default, &keys(&[1]))
+    DataFolder::take(root, partitions, default, &keys(&[1]), Mode::Test)
 }
 
 #[test]
@@ -85,11 +86,11 @@ async fn a_log_whose_partition_count_is_lost_is_not_pinned_anew() {
 #[test]
 fn a_folder_belongs_to_the_signing_key_that_it_was_made_with() {
     let root = TempDir::new().unwrap();
-    drop(DataFolder::take(root.path(), None, 4, &keys(&[1])).unwrap());
+    drop(DataFolder::take(root.path(), None, 4, &keys(&[1]), Mode::Test).unwrap());
     let file = root.path().join("journal.json");
     let pinned = std::fs::read(&file).unwrap();
     for others in [&[2][..], &[2, 1]] {
-        let refused = DataFolder::take(root.path(), None, 4, &keys(others)).map(|_| ());
+        let refused = DataFolder::take(root.path(), None, 4, &keys(others), Mode::Test).map(|_| ());
         assert!(matches!(refused, Err(JournalError::OtherKeys { .. })), "{refused:?}");
         assert_eq!(std::fs::read(&file).unwrap(), pinned, "nothing was changed");
     }
@@ -102,7 +103,8 @@ fn a_folder_belongs_to_the_signing_key_that_it_was_made_with() {
 fn a_key_that_has_sealed_is_as_bound_to_its_folder_as_the_first() {
     let root = TempDir::new().unwrap();
     let file = root.path().join("journal.json");
-    let take = |keys: SigningKeys| DataFolder::take(root.path(), None, 4, &keys).map(drop);
+    let take =
+        |keys: SigningKeys| DataFolder::take(root.path(), None, 4, &keys, Mode::Test).map(drop);
     take(keys(&[1])).unwrap();
     // One that stands behind and does not seal yet may go again.
     take(keys(&[1, 2]).sealing_with(0)).unwrap();
@@ -145,4 +147,26 @@ fn a_folder_of_a_newer_tidegate_is_not_called_damaged() {
     let refused = take(root.path(), None, 4).map(|_| ()).unwrap_err();
     assert!(matches!(refused, JournalError::Newer { format: 2, known: 1, .. }), "{refused:?}");
     assert!(refused.to_string().contains("written by a newer tidegate"), "{refused}");
+}
+
+/// A start that begins anew would fulfill everything again.
+#[test]
+fn a_folder_whose_journal_is_gone_is_refused_and_left_as_it_is() {
+    let root = TempDir::new().unwrap();
+    drop(take(root.path(), None, 4).unwrap());
+    std::fs::remove_dir_all(root.path().join("journal")).unwrap();
+    let refused = take(root.path(), None, 4).map(|_| ());
+    assert!(matches!(refused, Err(JournalError::Damaged(_))), "{refused:?}");
+    assert!(refused.unwrap_err().to_string().contains("journal is gone"));
+    assert!(!root.path().join("journal").exists(), "nothing was made in its place");
+}
+
+#[test]
+fn a_folder_belongs_to_one_of_the_two_worlds() {
+    let root = TempDir::new().unwrap();
+    let take = |mode| DataFolder::take(root.path(), None, 4, &keys(&[1]), mode).map(drop);
+    take(Mode::Live).unwrap();
+    let refused = take(Mode::Test);
+    assert!(matches!(refused, Err(JournalError::OtherMode { .. })), "{refused:?}");
+    take(Mode::Live).unwrap();
 }

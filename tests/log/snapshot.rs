@@ -153,3 +153,26 @@ async fn an_end_in_good_order_is_remembered_and_a_log_that_lost_it_is_refused() 
     let Err(JournalError::Damaged(why)) = refused else { panic!("a lost end was not noticed") };
     assert!(why.contains("before the point that a snapshot says is durable"), "{why}");
 }
+
+/// A life that ends in a crash saves nothing by itself: what it wrote counts for the next ones.
+#[actix::test]
+async fn a_snapshot_is_taken_however_short_the_lives_are_and_however_they_end() {
+    let mut folder = TempDir::new().unwrap();
+    let options = || JournalOptions { snapshot_bytes: 20_000, ..options(1) };
+    for life in 0..8 {
+        let opened = try_open(Arc::new(RealDisk), folder.path(), options()).unwrap();
+        opened.append(&[filled(life, 5_000)]).await;
+        // As a kill leaves it.
+        let next = TempDir::new().unwrap();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            // One that is just being made ready goes by another name a moment later.
+            if let Err(error) = fs::copy(entry.path(), next.path().join(entry.file_name())) {
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+            }
+        }
+        opened.close().await;
+        folder = next;
+    }
+    assert!(folder.path().join("snapshot").exists(), "40,000 bytes, and no snapshot");
+}

@@ -1,6 +1,7 @@
 //! The data folder: who may use it, and what is decided for ever when it is made.
 
 use super::disk::{Disk, RealDisk, replace};
+use crate::attempt::Mode;
 use crate::ports::JournalError;
 use crate::wire::seal::{Fingerprint, SigningKeys};
 use crate::wire::trailer::ROUTING_VERSION;
@@ -20,6 +21,9 @@ pub struct Pins {
     /// Of every signing key that may have sealed a record here, by its place. The first is also the
     /// one that attempt ids are derived from.
     pub signing_keys: Vec<Fingerprint>,
+    /// Which of 0Gate's two worlds its events are of. A ledger must not get the one for the other.
+    #[serde(default)]
+    pub mode: Option<String>,
 }
 
 /// What a file of any format says of itself, whatever else stands in it.
@@ -51,8 +55,16 @@ impl DataFolder {
         partitions: Option<u32>,
         default_partitions: u32,
         keys: &SigningKeys,
+        mode: Mode,
     ) -> Result<Self, JournalError> {
         let files = |source| unusable(root, source);
+        let gone = |what: &str| {
+            let path = root.join(what);
+            JournalError::Damaged(format!("{} is gone, and what it held with it", path.display()))
+        };
+        if Self::pins(root)?.is_some() && !root.join(LOG).exists() {
+            return Err(gone(LOG));
+        }
         fs::create_dir_all(root.join(LOG)).map_err(files)?;
         let lock = OpenOptions::new()
             .create(true)
@@ -70,10 +82,7 @@ impl DataFolder {
         let pins = match Self::pins(root)? {
             Some(pins) => pins,
             None if fs::read_dir(root.join(LOG)).map_err(files)?.next().is_some() => {
-                return Err(JournalError::Damaged(format!(
-                    "{} is gone, and with it what the log was made for: its partitions and its signing key",
-                    root.join(PINS).display()
-                )));
+                return Err(gone(PINS));
             }
             None => {
                 let partitions = partitions.unwrap_or(default_partitions);
@@ -82,6 +91,7 @@ impl DataFolder {
                     partitions,
                     routing: ROUTING_VERSION,
                     signing_keys: keys.fingerprints(),
+                    mode: Some(mode.word().to_owned()),
                 };
                 pins.save(root).map_err(files)?;
                 pins
@@ -94,6 +104,13 @@ impl DataFolder {
                 pinned_routing: pins.routing,
                 asked,
                 asked_routing: ROUTING_VERSION,
+            });
+        }
+        if let Some(pinned) = pins.mode.as_deref().filter(|pinned| *pinned != mode.word()) {
+            return Err(JournalError::OtherMode {
+                folder: root.display().to_string(),
+                pinned: pinned.to_owned(),
+                asked: mode.word(),
             });
         }
         pins.refuse_other_keys(root, keys)?;

@@ -110,7 +110,7 @@ impl EmbeddedJournal {
         });
         let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
         let writer = Writer {
-            snapshot_at: log.end(),
+            snapshot_at: recovery.lsn,
             log,
             tails: recovery.tails,
             requests: waiting,
@@ -225,6 +225,11 @@ impl Journal for EmbeddedJournal {
             Ok(()) => answer.await.unwrap_or(Err(JournalError::Closed)),
             Err(_) => Err(JournalError::Closed),
         }
+    }
+
+    /// Whoever takes over does so before it asks for signals: nothing comes unasked.
+    async fn flow(&self, _partition: u32) -> Result<(), JournalError> {
+        Ok(())
     }
 
     fn replay(

@@ -50,7 +50,7 @@ pub struct Recovery {
     pub tails: Vec<Tail>,
     pub waiting: Vec<VecDeque<Fetched>>,
     /// Frames before this address have been summed up by a snapshot.
-    lsn: u64,
+    pub lsn: u64,
     read_from: u64,
 }
 

@@ -199,6 +199,14 @@ impl Shared {
         Err(JournalError::NotAssigned { partition })
     }
 
+    fn flow(&self, partition: u32) -> Result<(), JournalError> {
+        let held = self.held().get(&partition).copied();
+        match held.filter(|_| self.members.has(partition)) {
+            Some(held) => self.members.flow(partition, held.next).map_err(brokers),
+            None => Err(JournalError::NotAssigned { partition }),
+        }
+    }
+
     /// Two groups on the same topics would both decide everything, and other partitions or routing
     /// rules would look for an attempt where it does not live.
     fn refuse_strangers(
@@ -282,7 +290,6 @@ impl Shared {
             }
         };
         self.held().insert(partition, Held { epoch, next });
-        self.members.flow(partition, next).map_err(brokers)?;
         Ok(Some(Takeover { epoch, trailer: marks.trailer, changelog_end }))
     }
 }
@@ -306,6 +313,11 @@ impl Journal for KafkaJournal {
     async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
         let owner = owner.clone();
         let done = self.blocking(move |shared| shared.take_over(partition, &owner)).await;
+        done.unwrap_or(Err(JournalError::Closed))
+    }
+
+    async fn flow(&self, partition: u32) -> Result<(), JournalError> {
+        let done = self.blocking(move |shared| shared.flow(partition)).await;
         done.unwrap_or(Err(JournalError::Closed))
     }
 

@@ -35,6 +35,10 @@ const JOIN: Duration = Duration::from_secs(30);
 /// How long the place of a partition is asked for, before librdkafka is left to find it.
 const SOON: Duration = Duration::from_secs(2);
 
+/// How long leaving the group may take, once the lanes have nothing under way. Others wait no longer
+/// than for a process that died.
+pub const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+
 const POLL: Duration = Duration::from_millis(100);
 
 /// A partition that is assigned to this process.
@@ -295,7 +299,7 @@ impl Membership {
     pub(super) fn leave(&self) {
         self.consumer.unsubscribe();
         let began = Instant::now();
-        while !self.group().assigned().is_empty() && began.elapsed() < PATIENCE {
+        while !self.group().assigned().is_empty() && began.elapsed() < LEAVE_PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
         }
     }

@@ -34,6 +34,7 @@ mod writer;
 pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;
+pub use membership::LEAVE_PATIENCE;
 pub use past::{Changed, Output, Past, PastError, Tail};
 pub use settings::KafkaOptions;
 pub use topics::{Deviation, TopicsError, create, partitions, verify};

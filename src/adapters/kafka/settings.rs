@@ -3,6 +3,8 @@
 use super::topics::Topics;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaResult;
+use rdkafka::producer::BaseProducer;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,6 +79,12 @@ impl KafkaOptions {
     /// The group of whoever wrote under this name.
     pub(super) fn group_of(writer: &str) -> &str {
         writer.split('/').next().unwrap_or_default()
+    }
+
+    /// Why librdkafka does not take the properties, if it does not. Asks no broker.
+    pub fn refusal(&self) -> Option<String> {
+        let made: KafkaResult<BaseProducer> = self.admin().create();
+        made.err().map(|error| error.to_string())
     }
 
     fn base(&self) -> ClientConfig {

@@ -103,7 +103,7 @@ pub fn run(args: &BenchArgs, out: &mut impl Write) -> io::Result<u8> {
             Ok(super::exit::OK)
         }
         Err(error) => {
-            eprintln!("tidegate: the bench did not finish: {error}");
+            super::say(format_args!("tidegate: the bench did not finish: {error}"));
             Ok(super::exit::INTERNAL)
         }
     }

@@ -128,9 +128,15 @@ impl Api {
             .map_err(|error| unreachable(&self.base, &error))?;
         match answer.status().as_u16() {
             200 => Ok(Some(answer)),
-            404 => Ok(None),
             status => {
                 let said = answer.body_mut().read_json::<Value>().unwrap_or(Value::Null);
+                if status == 404 && said["code"] == "no_such_attempt" {
+                    return Ok(None);
+                }
+                if status == 404 && said["code"] == "no_such_path" {
+                    let what = format!("this listener has no {path}");
+                    return Err(Failure::usage(what, LISTENER_ADVICE));
+                }
                 let known = said["code"].as_str().and_then(known);
                 Err(known.unwrap_or_else(|| refused(status, &said)))
             }
@@ -142,6 +148,8 @@ impl Api {
         answer.body_mut().read_json().map(Some).map_err(|error| unreachable(&self.base, &error))
     }
 }
+
+const LISTENER_ADVICE: &str = "give the api listener and no path (dev: http://127.0.0.1:8481)";
 
 fn refused(status: u16, said: &Value) -> Failure {
     let detail = said["detail"].as_str().unwrap_or("it gave no reason");

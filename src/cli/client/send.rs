@@ -2,6 +2,7 @@
 
 use super::event::{Event, Session, Story, fresh_session};
 use super::{DATA_DEFAULT, DataArgs, agent, refuse_bare, secret_file, sense, storm, unreachable};
+use crate::cli::say;
 use crate::cli::serve::DEV_SECRET;
 use crate::cli::{Failure, Output, exit};
 use crate::ports::{Clock, SystemClock};
@@ -194,7 +195,7 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
     let events = events(args, &session);
     sense::refuse_bad_ids(args, &events)?;
     if let Some(doubt) = sense::doubt(&args.what) {
-        eprintln!("{doubt}");
+        say(format_args!("{doubt}"));
     }
     let written = |error| Failure::answer(&error);
     if args.print {
@@ -241,7 +242,7 @@ pub fn run(args: &SendArgs, out: &mut impl Write) -> Result<u8, Failure> {
         Output::Text => {}
     }
     if let Some(advice) = advice {
-        eprintln!("tidegate: {advice}");
+        say(format_args!("tidegate: {advice}"));
     }
     Ok(if taken { exit::OK } else { exit::FOUND })
 }

@@ -2,6 +2,7 @@
 
 use super::event::{Event, Session, Story};
 use super::send::{SendArgs, Sender, data_flag};
+use crate::cli::say;
 use crate::cli::{Failure, Output, exit};
 use crate::ports::{Clock, SystemClock};
 use serde_json::json;
@@ -81,7 +82,7 @@ pub(super) fn run(
     };
     written.map_err(|error| Failure::answer(&error))?;
     if let Some(advice) = advice.into_inner().unwrap_or_else(|e| e.into_inner()) {
-        eprintln!("tidegate: {advice}");
+        say(format_args!("tidegate: {advice}"));
     }
     Ok(if refused == 0 { exit::OK } else { exit::FOUND })
 }

@@ -80,10 +80,8 @@ pub fn run(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
         (code == "bad_position").then(|| Failure::usage(what, fix))
     };
     let answer = args.api.open()?.get_or(&path, no_such_position)?;
-    let answer = answer.ok_or_else(|| {
-        let fix = "give the api listener (dev: http://127.0.0.1:8481)";
-        Failure::usage("this listener has no feeds", fix)
-    })?;
+    let answer =
+        answer.ok_or_else(|| Failure::new(exit::UNAVAILABLE, "the feed is not there", ""))?;
     let mut read = Read { lines: 0, last: args.after.clone().filter(|after| !after.is_empty()) };
     for line in BufReader::new(answer.into_body().into_reader()).lines() {
         let line = line.map_err(|error| read.broke_off(&error))?;
