@@ -162,6 +162,8 @@ async fn a_snapshot_is_taken_however_short_the_lives_are_and_however_they_end() 
     for life in 0..8 {
         let opened = try_open(Arc::new(RealDisk), folder.path(), options()).unwrap();
         opened.append(&[filled(life, 5_000)]).await;
+        // It is saved beside the work.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         // As a kill leaves it.
         let next = TempDir::new().unwrap();
         for entry in fs::read_dir(folder.path()).unwrap() {
