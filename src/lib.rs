@@ -10,10 +10,10 @@
 //! | `ports`    | L1    | Journal, View, Feeds, Clock: what the engines must promise       |
 //! | `lane`     | L1    | proving, routing, batching, trailers; pure                       |
 //! | `config`   | L1    | what an operator has written, understood and explained           |
-//! | `adapters` | L2    | the embedded engine behind the ports                             |
+//! | `adapters` | L2    | the engines behind the ports: embedded, and Kafka with Redis     |
 //! | `actors`   | L3    | who runs when: the lane's driver, one actor per live attempt     |
 //! | `http`     | L3    | the three listeners                                              |
-//! | `audit`    | L3    | recomputes the fold from the journal and proves the invariants   |
+//! | `audit`    | L3    | recomputes the fold from a log or topics, proves the invariants  |
 //! | `cli`      | L4    | the only place that joins everything                             |
 //!
 //! Beside the layers: `telemetry`, the numbers that a process tells, and `crash`, the places where a

@@ -53,3 +53,6 @@ pub const NAME_CHARS_MAX: usize = 200;
 const _: () = assert!(BODY_BYTES_MIN < BODY_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX <= SEGMENT_BYTES_MIN);
 const _: () = assert!(SEGMENT_BYTES_MIN < SEGMENT_BYTES_MAX);
+
+/// A signing key: as long as the hash that it keys.
+pub const SIGNING_KEY_BYTES_MIN: usize = 32;

@@ -1,10 +1,9 @@
 //! Fetching secrets from where the configuration says they are, and keeping them from being said.
 
 use super::finding::Problem;
-use super::limits::{API_KEY_CHARS_MIN, SECRET_BYTES_MAX};
+use super::limits::{API_KEY_CHARS_MIN, SECRET_BYTES_MAX, SIGNING_KEY_BYTES_MIN};
 use super::{Config, SecretFrom, SecretSource};
 use crate::attempt::{EndpointName, Mode};
-use crate::wire::seal::SIGNING_KEY_BYTES_MIN;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::fmt;

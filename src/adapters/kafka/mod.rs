@@ -35,6 +35,6 @@ pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;
 pub use membership::LEAVE_PATIENCE;
-pub use past::{Changed, Output, Past, PastError, Tail};
+pub use past::{Changed, Output, Past, PastError, Tail, Watch};
 pub use settings::KafkaOptions;
-pub use topics::{Deviation, TopicsError, create, partitions, verify};
+pub use topics::{Deviation, TopicsError, create, partitions, remove, verify};

@@ -99,6 +99,42 @@ impl Past {
     }
 }
 
+/// Committed records of a topic as they come, from where it ended when the watch began.
+pub struct Watch(BaseConsumer<Telling>);
+
+impl Past {
+    pub fn watch(&self, topic: Topic) -> Result<Watch, PastError> {
+        let options = &self.options;
+        let reader: BaseConsumer<Telling> =
+            options.reader(Isolation::Committed, Ahead::Much).create_with_context(Telling)?;
+        let name = options.topics().name(topic);
+        let mut places = TopicPartitionList::new();
+        for partition in 0..options.partitions {
+            let (_, end) = reader.fetch_watermarks(&name, number(partition), PATIENCE)?;
+            places.add_partition_offset(&name, number(partition), Offset::Offset(end))?;
+        }
+        reader.assign(&places)?;
+        Ok(Watch(reader))
+    }
+}
+
+impl Watch {
+    /// The key of the next record, if one comes within `patience`.
+    pub fn next(&self, patience: Duration) -> Result<Option<Bytes>, PastError> {
+        let until = Instant::now() + patience;
+        loop {
+            match self.0.poll(until.saturating_duration_since(Instant::now())) {
+                Some(Ok(message)) => {
+                    return Ok(Some(Bytes::copy_from_slice(message.key().unwrap_or_default())));
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {}
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
 /// One record of `attempts`.
 #[derive(Clone, Debug)]
 pub enum Changed {

@@ -34,7 +34,7 @@ pub enum TopicsError {
     Missing { topic: String },
     #[error("{topic} has {has} partitions, and {signals} has {partitions}")]
     Uneven { topic: String, has: u32, signals: String, partitions: u32 },
-    #[error("{topic} cannot be made: {why}")]
+    #[error("the brokers do not do what was asked of {topic}: {why}")]
     NotMade { topic: String, why: RDKafkaErrorCode },
 }
 
@@ -75,6 +75,18 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
         }
     }
     Ok(made)
+}
+
+/// Removes the topics, with all that is in them.
+pub async fn remove(options: &KafkaOptions) -> Result<(), TopicsError> {
+    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let names = ALL.map(|topic| options.topics().name(topic));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let patience = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    for result in admin.delete_topics(&names, &patience).await? {
+        result.map_err(|(topic, why)| TopicsError::NotMade { topic, why })?;
+    }
+    Ok(())
 }
 
 /// The options with as many partitions as the topics have. Refuses topics that are not all there, or

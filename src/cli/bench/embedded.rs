@@ -3,12 +3,13 @@
 use super::LoadArgs;
 use super::latency::Latencies;
 use super::load::{Gun, Load, Shot};
+use super::on_folder::OnFolder;
 use super::process::thread_cpu_seconds;
 use super::report::Report;
-use super::stage::{ENDPOINT, Fired, Stage, pace, secret};
-use crate::adapters::embedded::EmbeddedJournal;
+use super::stage::{ENDPOINT, Fired, Ground, Stage, pace, secret};
 use crate::http::door::{Delivery, Door, Refused};
-use crate::ports::{Append, Clock, SystemClock};
+use crate::ports::{Append, Clock, Journal, SystemClock};
+use crate::telemetry::Metrics;
 use crate::webhook::UnsignedHeaders;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -19,14 +20,17 @@ use tokio::sync::Semaphore;
 const UNDER_WAY: usize = 32;
 
 pub async fn run(args: &LoadArgs) -> anyhow::Result<Report> {
-    let stage = Stage::set(args).await?;
+    let metrics = Metrics::new()?;
+    let ground = OnFolder::start(args, metrics.clone()).await?;
+    let stage = Stage::set(ground, args, metrics)?;
     let fired = fire(args, &stage).await?;
     stage.strike("embedded", args, fired).await
 }
 
-type BenchDoor = Door<EmbeddedJournal, SystemClock>;
-
-fn verified(door: &BenchDoor, shots: &[(Shot, Bytes, String)]) -> Result<Vec<Append>, Refused> {
+fn verified<J: Journal>(
+    door: &Door<J, SystemClock>,
+    shots: &[(Shot, Bytes, String)],
+) -> Result<Vec<Append>, Refused> {
     let deliver = |(_, body, signature): &(Shot, Bytes, String)| {
         let (body, unsigned) = (body.clone(), UnsignedHeaders::default());
         door.verify(Delivery { endpoint: ENDPOINT, body, signature, unsigned })
@@ -35,7 +39,7 @@ fn verified(door: &BenchDoor, shots: &[(Shot, Bytes, String)]) -> Result<Vec<App
 }
 
 /// Sends the whole load and waits for its acknowledgements.
-async fn fire(args: &LoadArgs, stage: &Stage) -> anyhow::Result<Fired> {
+pub async fn fire<G: Ground>(args: &LoadArgs, stage: &Stage<G>) -> anyhow::Result<Fired> {
     let gun = Gun::new(secret(), SystemClock.now().seconds());
     let mut load =
         Load::new(args.seed, args.events, stage.attempts, args.duplicates, args.reordered);

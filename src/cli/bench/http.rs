@@ -4,6 +4,7 @@
 use super::LoadArgs;
 use super::latency::Latencies;
 use super::load::{Gun, Load, Shot};
+use super::on_folder::OnFolder;
 use super::process::thread_cpu_seconds;
 use super::report::Report;
 use super::stage::{ENDPOINT, Fired, Sent, Stage, pace, secret};
@@ -12,6 +13,7 @@ use crate::http::connections::Connections;
 use crate::http::listen;
 use crate::http::public::Public;
 use crate::ports::{Clock, SystemClock};
+use crate::telemetry::Metrics;
 use anyhow::Context;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -22,7 +24,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 pub async fn run(args: &LoadArgs) -> anyhow::Result<Report> {
-    let stage = Stage::set(args).await?;
+    let metrics = Metrics::new()?;
+    let ground = OnFolder::start(args, metrics.clone()).await?;
+    let stage = Stage::set(ground, args, metrics.clone())?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let bounds = Http {
         max_body_bytes: 256 << 10,
@@ -31,7 +35,6 @@ pub async fn run(args: &LoadArgs) -> anyhow::Result<Report> {
         body_deadline: Duration::from_secs(10),
     };
     let public = Public { door: stage.door.clone(), bounds };
-    let metrics = stage.embedded.metrics.clone();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let bound = listen::public(any, cores, Connections::MOST, public, metrics)?;
     let (at, handle) = (bound.at, bound.handle());

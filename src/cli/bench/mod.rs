@@ -1,9 +1,11 @@
 //! `tidegate bench`: an honest load of signed events through the whole engine, durability on.
 
+pub mod cluster;
 pub mod embedded;
 pub mod http;
 mod latency;
 mod load;
+mod on_folder;
 mod process;
 mod report;
 mod stage;
@@ -18,6 +20,7 @@ Examples:
   tidegate bench embedded --events 1000000
   tidegate bench embedded --events 300000 --rate 75000 -o json
   tidegate bench http --events 200000
+  tidegate bench cluster --brokers localhost:9092 --redis redis://localhost:6379
 ",
     after_long_help = "\
 The load is signed here and verified at the door: the HMAC is inside the clock. Each attempt gets
@@ -35,6 +38,23 @@ pub enum What {
     Embedded(LoadArgs),
     /// The same through the public HTTP listener, one delivery per request
     Http(LoadArgs),
+    /// Through the door, Kafka, the lanes and Redis, and an audit of it all at the end
+    Cluster(ClusterArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ClusterArgs {
+    #[command(flatten)]
+    pub load: LoadArgs,
+    /// Brokers; topics are made there, and removed afterwards
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// Redis or Valkey
+    #[arg(long, default_value = "redis://127.0.0.1:6379")]
+    pub redis: String,
+    /// Partitions of each topic
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub partitions: u32,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -93,6 +113,7 @@ pub fn run(args: &BenchArgs, out: &mut impl Write) -> io::Result<u8> {
     let (load, done) = match &args.what {
         What::Embedded(load) => (load, system.block_on(embedded::run(load))),
         What::Http(load) => (load, system.block_on(http::run(load))),
+        What::Cluster(args) => (&args.load, system.block_on(cluster::run(args))),
     };
     match done {
         Ok(report) => {

@@ -19,9 +19,51 @@ pub struct Report {
     pub ack_ms: Quantiles,
     pub fulfilled_ms: Quantiles,
     pub peak_rss_mb: f64,
-    pub fsyncs_per_1000_events: f64,
-    pub journal_bytes_per_event: f64,
+    #[serde(flatten)]
+    pub costs: Costs,
     pub settings: Settings,
+}
+
+/// What an engine costs beside the CPU of this process.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Costs {
+    Log {
+        fsyncs_per_1000_events: f64,
+        journal_bytes_per_event: f64,
+    },
+    /// CPU is known of services on this machine.
+    Cluster {
+        fsyncs_per_1000_events: Option<f64>,
+        broker_cpu_us_per_event: Option<f64>,
+        redis_cpu_us_per_event: Option<f64>,
+        transactions_per_second: f64,
+    },
+}
+
+impl Costs {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let of = |cpu: &Option<f64>| match cpu {
+            Some(cpu) => format!("{cpu:.2} µs"),
+            None => "not on this machine".to_owned(),
+        };
+        match self {
+            Self::Log { fsyncs_per_1000_events, journal_bytes_per_event } => vec![
+                ("fsyncs per 1,000 events", format!("{fsyncs_per_1000_events:.2}")),
+                ("journal bytes per event", format!("{journal_bytes_per_event:.0}")),
+            ],
+            Self::Cluster {
+                broker_cpu_us_per_event,
+                redis_cpu_us_per_event,
+                transactions_per_second,
+                ..
+            } => vec![
+                ("broker CPU per event", of(broker_cpu_us_per_event)),
+                ("Redis CPU per event", of(redis_cpu_us_per_event)),
+                ("transactions per second", format!("{transactions_per_second:.0}")),
+            ],
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -54,7 +96,7 @@ impl Report {
             self.attempts,
             if rate == 0 { "as many as go".to_owned() } else { rate.to_string() },
         )?;
-        let rows = [
+        let mut rows = vec![
             ("events per second", format!("{:.0}", self.events_per_second)),
             ("CPU per event", format!("{:.2} µs", self.cpu_us_per_event)),
             (
@@ -67,10 +109,9 @@ impl Report {
             ("acknowledged", quantiles(self.ack_ms)),
             ("fulfillment visible", quantiles(self.fulfilled_ms)),
             ("peak memory", format!("{:.0} MB", self.peak_rss_mb)),
-            ("fsyncs per 1,000 events", format!("{:.2}", self.fsyncs_per_1000_events)),
-            ("journal bytes per event", format!("{:.0}", self.journal_bytes_per_event)),
-            ("fulfillments", format!("{} in {:.1} s", self.fulfillments, self.seconds)),
         ];
+        rows.extend(self.costs.rows());
+        rows.push(("fulfillments", format!("{} in {:.1} s", self.fulfillments, self.seconds)));
         for (name, value) in rows {
             writeln!(out, "  {name:<24} {value}")?;
         }

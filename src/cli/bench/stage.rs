@@ -1,24 +1,20 @@
-//! What every bench stands on: an engine on a folder of its own, a reader that watches fulfillments
-//! become visible, and the report over both.
+//! What every bench stands on: an engine, a reader that watches fulfillments become visible, and the
+//! report over both.
 
 use super::LoadArgs;
 use super::latency::Latencies;
 use super::load::attempt_of;
 use super::process::{cpu_seconds, peak_rss_mb, thread_cpu_seconds};
-use super::report::{Report, Settings};
-use crate::adapters::embedded::EmbeddedJournal;
-use crate::attempt::{EndpointName, Mode, Policy};
-use crate::cli::embedded::{Embedded, EmbeddedOptions};
+use super::report::{Costs, Report, Settings};
+use crate::attempt::{EndpointName, Mode};
 use crate::http::door::{Door, Endpoints};
 use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
 use crate::webhook::{Keyring, WebhookSecret};
-use crate::wire::Topic;
 use crate::wire::prove::Trust;
 use crate::wire::seal::SigningKeys;
-use crate::wire::section::records;
 use anyhow::Context;
-use std::path::{Path, PathBuf};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -29,7 +25,7 @@ const SETTLE: Duration = Duration::from_secs(60);
 
 pub const ENDPOINT: &str = "bench";
 const SECRET: &str = "whsec_test_bench_0123456789abcdef0123456789";
-const SIGNING_KEY: &[u8] = b"bench signing key of 32 bytes...";
+pub const SIGNING_KEY: &[u8] = b"bench signing key of 32 bytes...";
 
 pub fn secret() -> WebhookSecret {
     WebhookSecret::new(SECRET.to_owned().into())
@@ -58,62 +54,109 @@ pub struct Fired {
     pub duplicates: u64,
 }
 
-struct Seen {
-    fulfillments: u64,
+/// What a reader has seen of a load.
+pub struct Seen {
+    pub fulfillments: u64,
     latencies: Latencies,
     cpu: f64,
     last: Instant,
 }
 
-pub struct Stage {
-    pub embedded: Embedded,
-    pub door: Door<EmbeddedJournal, SystemClock>,
+/// Sees fulfillments become visible, as a ledger would.
+pub struct Eye {
+    sent: Arc<Sent>,
+    /// Completions that were sent, once all are.
+    stop: Arc<AtomicU64>,
+    seen: Seen,
+    quiet_since: Instant,
+}
+
+impl Eye {
+    pub fn is_done(&self) -> bool {
+        self.seen.fulfillments >= self.stop.load(Ordering::Relaxed)
+    }
+
+    pub fn sees(&mut self, key: &[u8]) -> anyhow::Result<()> {
+        self.seen.last = Instant::now();
+        self.quiet_since = self.seen.last;
+        let now = self.sent.began.elapsed().as_nanos() as u64;
+        let attempt = attempt_of(key).context("a fulfillment of nobody")?;
+        let at = self.sent.at[attempt as usize].load(Ordering::Relaxed);
+        self.seen.latencies.record(now.saturating_sub(at));
+        self.seen.fulfillments += 1;
+        Ok(())
+    }
+
+    pub fn sees_nothing(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.quiet_since.elapsed() < SETTLE,
+            "{} fulfillments of {} after {SETTLE:?} of silence",
+            self.seen.fulfillments,
+            self.stop.load(Ordering::Relaxed)
+        );
+        Ok(())
+    }
+
+    pub fn closes(self) -> Seen {
+        Seen { cpu: thread_cpu_seconds(), ..self.seen }
+    }
+}
+
+/// An engine under load.
+pub trait Ground: Sized {
+    type Journal: Journal;
+
+    fn journal(&self) -> Self::Journal;
+
+    /// Lets `eye` see every fulfillment, on a thread of its own.
+    fn watch(&self, eye: Eye) -> anyhow::Result<JoinHandle<anyhow::Result<Seen>>>;
+
+    /// What it cost so far, over so many events and seconds.
+    fn costs(&self, events: f64, seconds: f64) -> Costs;
+
+    fn lanes(&self) -> u32;
+
+    fn end(self) -> impl Future<Output = anyhow::Result<()>>;
+}
+
+/// By what the bench's records are believed.
+pub fn trust() -> anyhow::Result<Trust> {
+    Ok(Trust { keys: SigningKeys::new([SIGNING_KEY])?, mode: Mode::Test })
+}
+
+pub fn endpoints() -> anyhow::Result<Endpoints> {
+    Ok([(EndpointName::parse(ENDPOINT)?, Keyring::of_one(secret()))].into())
+}
+
+pub struct Stage<G: Ground> {
+    pub ground: G,
+    pub door: Door<G::Journal, SystemClock>,
     pub attempts: u64,
     pub sent: Arc<Sent>,
-    folder: Folder,
     stop: Arc<AtomicU64>,
     reader: JoinHandle<anyhow::Result<Seen>>,
     began: Instant,
     cpu: f64,
 }
 
-impl Stage {
-    pub async fn set(args: &LoadArgs) -> anyhow::Result<Self> {
-        let folder = match &args.data {
-            Some(folder) => Folder::Kept(folder.clone()),
-            None => Folder::temporary()?,
-        };
-        let metrics = Metrics::new()?;
-        let trust = Trust { keys: SigningKeys::new([SIGNING_KEY])?, mode: Mode::Test };
-        let options = EmbeddedOptions {
-            partitions: None,
-            lanes: args.lanes,
-            instance: "bench".to_owned(),
-            trust: trust.clone(),
-            policy: Policy::default(),
-            segment_bytes: 64 << 20,
-            snapshot_bytes: 128 << 20,
-            attempts_memory: args.attempts_memory_mb << 20,
-        };
-        let embedded = Embedded::start(folder.path(), options, metrics.clone()).await?;
-        let journal = embedded.journal.clone();
-        let endpoints: Endpoints =
-            [(EndpointName::parse(ENDPOINT)?, Keyring::of_one(secret()))].into();
-        let door = Door::new(endpoints, trust, 300, journal.clone(), SystemClock, metrics);
+impl<G: Ground> Stage<G> {
+    pub fn set(ground: G, args: &LoadArgs, metrics: Metrics) -> anyhow::Result<Self> {
+        let door = Door::new(endpoints()?, trust()?, 300, ground.journal(), SystemClock, metrics);
         let attempts = args.attempt_count();
         let sent = Arc::new(Sent {
             began: Instant::now(),
             at: (0..attempts).map(|_| AtomicU64::new(0)).collect(),
         });
         let stop = Arc::new(AtomicU64::new(u64::MAX));
-        let reader = {
-            let (sent, stop) = (Arc::clone(&sent), Arc::clone(&stop));
-            std::thread::Builder::new()
-                .name("reader".to_owned())
-                .spawn(move || follow(&journal, &sent, &stop))?
-        };
+        let now = Instant::now();
+        let reader = ground.watch(Eye {
+            sent: Arc::clone(&sent),
+            stop: Arc::clone(&stop),
+            seen: Seen { fulfillments: 0, latencies: Latencies::default(), cpu: 0.0, last: now },
+            quiet_since: now,
+        })?;
         let (began, cpu) = (Instant::now(), cpu_seconds());
-        Ok(Self { embedded, door, attempts, sent, folder, stop, reader, began, cpu })
+        Ok(Self { ground, door, attempts, sent, stop, reader, began, cpu })
     }
 
     /// Waits for the last fulfillment, and says what it all came to.
@@ -131,8 +174,6 @@ impl Stage {
         let seconds = seen.last.duration_since(self.began).as_secs_f64();
         let cpu = cpu_seconds() - self.cpu;
         let events = args.events as f64;
-        let per_event = |seconds: f64| (seconds * 1e8 / events).round() / 100.0;
-        let journal = &self.embedded.journal;
         let report = Report {
             bench,
             events: args.events,
@@ -140,35 +181,33 @@ impl Stage {
             fulfillments: seen.fulfillments,
             seconds,
             events_per_second: (events / seconds).round(),
-            cpu_us_per_event: per_event(cpu - fired.generator_cpu - seen.cpu),
-            generator_cpu_us_per_event: per_event(fired.generator_cpu),
-            reader_cpu_us_per_event: per_event(seen.cpu),
+            cpu_us_per_event: per_event(cpu - fired.generator_cpu - seen.cpu, events),
+            generator_cpu_us_per_event: per_event(fired.generator_cpu, events),
+            reader_cpu_us_per_event: per_event(seen.cpu, events),
             ack_ms: fired.acks.quantiles(),
             fulfilled_ms: seen.latencies.quantiles(),
             peak_rss_mb: peak_rss_mb().round(),
-            fsyncs_per_1000_events: (journal.syncs() as f64 * 1e5 / events).round() / 100.0,
-            journal_bytes_per_event: (journal.written() as f64 / events).round(),
+            costs: self.ground.costs(events, seconds),
             settings: Settings {
                 rate: args.rate,
                 duplicates_percent: fired.duplicates,
                 reordered_percent: args.reordered,
                 chunk: args.chunk,
                 connections: args.connections,
-                lanes: args.lanes.unwrap_or(journal.partitions()).min(journal.partitions()),
-                partitions: journal.partitions(),
+                lanes: self.ground.lanes(),
+                partitions: self.ground.journal().partitions(),
                 attempts_memory_mb: args.attempts_memory_mb,
                 seed: args.seed,
             },
         };
-        self.embedded.stop().await?;
-        if let Folder::Kept(path) = &self.folder {
-            // For an audit of what the bench left behind.
-            let key = data_encoding::HEXLOWER.encode(SIGNING_KEY);
-            std::fs::write(path.join("signing.key"), format!("{key}\n"))?;
-        }
-        self.folder.clean();
+        self.ground.end().await?;
         Ok(report)
     }
+}
+
+/// Microseconds of an event.
+pub fn per_event(seconds: f64, events: f64) -> f64 {
+    (seconds * 1e8 / events).round() / 100.0
 }
 
 /// Holds a load to its rate: waits until the events after the first `done` are due, and says when
@@ -184,65 +223,4 @@ pub async fn pace(rate: u64, began: Instant, done: u64) -> Instant {
         tokio::time::sleep(early).await;
     }
     due
-}
-
-/// Reads the committed outputs as they come, as a ledger would, until `stop` fulfillments are seen.
-fn follow(journal: &EmbeddedJournal, sent: &Sent, stop: &AtomicU64) -> anyhow::Result<Seen> {
-    let durable = journal.durable();
-    let mut reader = journal.reader(*durable.borrow());
-    let mut seen =
-        Seen { fulfillments: 0, latencies: Latencies::default(), cpu: 0.0, last: Instant::now() };
-    let mut quiet_since = Instant::now();
-    while seen.fulfillments < stop.load(Ordering::Relaxed) {
-        let until = *durable.borrow();
-        let Some(frame) = reader.next(until).context("cannot read the journal back")? else {
-            anyhow::ensure!(
-                quiet_since.elapsed() < SETTLE,
-                "{} fulfillments of {} after {SETTLE:?} of silence",
-                seen.fulfillments,
-                stop.load(Ordering::Relaxed)
-            );
-            std::thread::sleep(Duration::from_micros(300));
-            continue;
-        };
-        quiet_since = Instant::now();
-        for run in frame.runs().flatten().filter(|run| run.topic == Topic::Fulfillments) {
-            seen.last = Instant::now();
-            let now = sent.began.elapsed().as_nanos() as u64;
-            for record in records(&run.bytes) {
-                let attempt = attempt_of(record?.key).context("a fulfillment of nobody")?;
-                let at = sent.at[attempt as usize].load(Ordering::Relaxed);
-                seen.latencies.record(now.saturating_sub(at));
-                seen.fulfillments += 1;
-            }
-        }
-    }
-    seen.cpu = thread_cpu_seconds();
-    Ok(seen)
-}
-
-enum Folder {
-    Kept(PathBuf),
-    Temporary(PathBuf),
-}
-
-impl Folder {
-    fn temporary() -> anyhow::Result<Self> {
-        let mut name = [0_u8; 8];
-        getrandom::fill(&mut name).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let name = data_encoding::HEXLOWER.encode(&name);
-        Ok(Self::Temporary(std::env::temp_dir().join(format!("tidegate-bench-{name}"))))
-    }
-
-    fn path(&self) -> &Path {
-        match self {
-            Self::Kept(path) | Self::Temporary(path) => path,
-        }
-    }
-
-    fn clean(self) {
-        if let Self::Temporary(path) = self {
-            let _left_behind = std::fs::remove_dir_all(path);
-        }
-    }
 }

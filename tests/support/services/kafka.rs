@@ -1,4 +1,4 @@
-//! A real Apache Kafka: one KRaft node of its own for each test program, as `tests/setup/need.sh`
+//! A real Apache Kafka: one KRaft node of its own for each test program, as `tests/setup/kafka.sh`
 //! fetched it into `target/kafka`, or of `KAFKA_HOME`; or brokers that are named in
 //! `TIDEGATE_TEST_BROKERS`.
 
