@@ -58,7 +58,7 @@ const FATES: [&str; 8] = [
 ];
 
 /// What the door answers.
-const DOOR_ANSWERS: [&str; 10] = [
+const DOOR_ANSWERS: [&str; 11] = [
     "taken",
     "taken_out_of_time",
     "taken_dead_letter",
@@ -68,6 +68,7 @@ const DOOR_ANSWERS: [&str; 10] = [
     "signature_mismatch",
     "overloaded",
     "no_room",
+    "unknown",
     "journal_closed",
 ];
 

@@ -38,6 +38,7 @@ mod on_kafka {
         let second = cluster.start("b").await;
         second.pay(50, 150).await;
         cluster.fulfills(150).await;
+        assert!(second.metrics.commit_seconds.get_sample_count() > 0, "it was given nothing");
         second.stop().await;
         first.pay(100, 200).await;
         assert_eq!(cluster.fulfills(200).await, sessions(0, 200));
@@ -263,6 +264,37 @@ mod served_on_kafka {
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(78), "{said}");
         assert!(said.contains("there is no topic") && said.contains("topics init"), "{said}");
+    }
+
+    #[actix::test]
+    async fn the_doctor_names_what_is_ill_and_what_to_do() {
+        let cluster = Cluster::make("doctor", 3, 1).await;
+        let looks = |redis: &str| {
+            let output = Configured::of(&cluster, redis).run(&["doctor", "-o", "json"]);
+            let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            (output.status.code(), said)
+        };
+        let of = |said: &serde_json::Value, what: &str| -> Vec<(bool, String)> {
+            let checks = said["checks"].as_array().unwrap().iter();
+            let found = |it: &serde_json::Value| it["found"].as_str().unwrap().to_owned();
+            checks.filter(|it| it["what"] == what).map(|it| (it["ok"] == true, found(it))).collect()
+        };
+        let (code, said) = looks(&cluster.redis.url());
+        // The test's topics have one copy, and that is all that is ill.
+        assert_eq!((code, said["ok"].as_bool()), (Some(1), Some(false)), "{said:#}");
+        let topics = of(&said, "topics");
+        assert!(topics.iter().all(|(ok, found)| !ok && found.contains("replicas")), "{topics:?}");
+        for well in ["configuration", "signing keys", "brokers", "transactions", "Redis", "clock"] {
+            let looked = of(&said, well);
+            assert!(!looked.is_empty() && looked.iter().all(|(ok, _)| *ok), "{well}: {said:#}");
+        }
+        let evicting = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+        let (_, said) = looks(&evicting.url());
+        assert_eq!(of(&said, "Redis"), [(false, "maxmemory-policy is allkeys-lru".to_owned())]);
+        let (_, said) = looks("redis://:a-password@127.0.0.1:1");
+        let looked = of(&said, "Redis");
+        assert!(!looked[0].0 && looked[0].1.contains("127.0.0.1:1"), "{looked:?}");
+        assert!(!said.to_string().contains("a-password"), "{said:#}");
     }
 
     #[actix::test]

@@ -81,6 +81,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         journal: J,
         view: V,
         clock: C,
+        writer: String,
         rules: Rules,
         options: DriverOptions,
         seat: Seat,
@@ -93,7 +94,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             journal,
             view,
             clock,
-            lane: Lane::new(rules, options.limits),
+            lane: Lane::new(writer, rules, options.limits),
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
             taking,
@@ -107,7 +108,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     pub async fn begin(&mut self) -> Result<(), DriverError> {
         let mut assigned = false;
         while !assigned || !self.taking.is_idle() {
-            let owner = self.lane.rules().owner(self.clock.now());
+            let owner = self.lane.owner(self.clock.now());
             tokio::select! {
                 biased;
                 incoming = self.intake.next(0) => {
@@ -198,7 +199,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
             // A clock that is set back makes any wait computed from it too long.
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
-            let owner = self.lane.rules().owner(self.clock.now());
+            let owner = self.lane.owner(self.clock.now());
             // What ends the lane and what makes room comes before what fills it.
             tokio::select! {
                 biased;

@@ -80,7 +80,7 @@ impl Engine {
         for lane in 0..lanes {
             let seat = Seat { lane, lanes };
             let writer = format!("{}/{lane}", options.instance);
-            let rules = Rules { writer, ..rules.clone() };
+            let rules = rules.clone();
             let (journal, view, clock) = (journal.clone(), view.clone(), clock.clone());
             let (metrics, drain) = (metrics.clone(), drain.subscribe());
             let driver_options = options.driver;
@@ -88,8 +88,17 @@ impl Engine {
             let (ended_to, ended) = oneshot::channel();
             let arbiter = Arbiter::new();
             let spawned = arbiter.spawn_fn(move || {
-                let mut driver =
-                    Driver::new(journal, view, clock, rules, driver_options, seat, metrics, drain);
+                let mut driver = Driver::new(
+                    journal,
+                    view,
+                    clock,
+                    writer,
+                    rules,
+                    driver_options,
+                    seat,
+                    metrics,
+                    drain,
+                );
                 actix::spawn(async move {
                     match driver.begin().await {
                         Ok(()) => {

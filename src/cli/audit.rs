@@ -136,9 +136,11 @@ fn audited_cluster(config: &Config, secrets: &Secrets) -> anyhow::Result<Report>
     let keys = kept_signing_keys(&config.data_dir, &secrets.signing_keys)?;
     let trust = Trust { keys: keys.clone(), mode: config.mode };
     let admission = Arc::new(Admission::new(trust, every_secret(secrets)));
-    let options = super::topics::brokers(config).map_err(told)?;
+    let options = super::topics::brokers_of(config).map_err(told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let options = runtime.block_on(partitions(options)).map_err(|error| told(error.into()))?;
+    let asked = options.clone();
+    let counted = runtime.block_on(partitions(options));
+    let options = counted.map_err(|error| told(super::topics::at(&asked, error)))?;
     let past = Past::open(options, admission)?;
     let mut shown = Shown::of("thousand records of attempts", 10);
     let report = audit::audit_cluster(&past, &keys, &mut |progress| shown.show(progress));

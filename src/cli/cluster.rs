@@ -43,14 +43,12 @@ impl HostPlan for ClusterPlan {
             "the cluster engine is new: it has not been through its proofs under faults yet"
         );
         let view = RedisView::open(&self.redis).await?;
-        let kafka = partitions(self.kafka).await?;
+        let asked = self.kafka.clone();
+        let counted = partitions(self.kafka).await;
+        let kafka = counted.map_err(|error| super::topics::at(&asked, error))?;
         let journal = KafkaJournal::open(kafka.clone(), self.admission).await?;
-        let rules = Rules {
-            trust: self.trust,
-            policy: self.policy,
-            partitions: journal.partitions(),
-            writer: String::new(),
-        };
+        let rules =
+            Rules { trust: self.trust, policy: self.policy, partitions: journal.partitions() };
         let options = EngineOptions {
             lanes: kafka.lanes,
             driver: DriverOptions {
@@ -117,7 +115,7 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match &error {
             RedisError::Address(_) => Self::new(exit::CONFIG, error, "mend `redis.url`"),
-            RedisError::Unreachable(_) => {
+            RedisError::Unreachable { .. } => {
                 let fix = "see that the Redis of `redis.url` is up, and its password right";
                 Self::new(exit::UNAVAILABLE, error, fix)
             }

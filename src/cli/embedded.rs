@@ -135,12 +135,8 @@ impl Embedded {
             EmbeddedJournal::open(Arc::new(RealDisk), folder.log(), journal_options, SystemClock)?;
         let view = FjallView::open(&folder.view())?;
         let lanes = options.lanes.unwrap_or(cores).min(folder.partitions());
-        let rules = Rules {
-            trust: options.trust,
-            policy: options.policy,
-            partitions: folder.partitions(),
-            writer: String::new(),
-        };
+        let rules =
+            Rules { trust: options.trust, policy: options.policy, partitions: folder.partitions() };
         let engine_options = EngineOptions {
             lanes,
             driver: DriverOptions {
@@ -150,9 +146,18 @@ impl Embedded {
             },
             instance: options.instance,
         };
-        let engine =
-            Engine::start(&journal, &view, &SystemClock, &rules, &engine_options, &metrics).await?;
-        Ok(Self { journal, view, engine, metrics, writer, _folder: folder })
+        let started =
+            Engine::start(&journal, &view, &SystemClock, &rules, &engine_options, &metrics).await;
+        match started {
+            Ok(engine) => Ok(Self { journal, view, engine, metrics, writer, _folder: folder }),
+            Err(error) => {
+                // The folder is let go of when nobody writes in it any more.
+                journal.close().await;
+                let _panicked = tokio::task::spawn_blocking(move || writer.join()).await;
+                drop(folder);
+                Err(error.into())
+            }
+        }
     }
 
     /// Finishes what was taken, then lets go of the folder.

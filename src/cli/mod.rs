@@ -6,6 +6,7 @@ pub mod check;
 pub mod client;
 pub mod cluster;
 pub mod config_command;
+pub mod doctor;
 pub mod embedded;
 mod failure;
 mod files;
@@ -100,6 +101,7 @@ pub enum Command {
     /// Measures this machine with an honest load
     Bench(bench::BenchArgs),
     Audit(audit::AuditArgs),
+    Doctor(doctor::DoctorArgs),
     Topics(topics::TopicsArgs),
     Completions(CompletionsArgs),
 }
@@ -136,6 +138,7 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Check(args) => return check::run(args, crate::config::environment(), out),
         Command::Config(args) => return config_command::run(args, out),
         Command::Bench(args) => return bench::run(args, out),
+        Command::Doctor(args) => return doctor::run(args, crate::config::environment(), out),
         Command::Audit(args) => {
             let environment = crate::config::environment();
             return audit::run(args, environment, out, &mut io::stderr());

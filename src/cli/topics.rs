@@ -2,7 +2,7 @@
 
 use super::serve::kafka;
 use super::{Failure, Output, exit, unless_closed};
-use crate::adapters::kafka::{self, Deviation, KafkaOptions};
+use crate::adapters::kafka::{self, Deviation, KafkaOptions, TopicsError};
 use crate::config::{Config, Document, Loaded, Purpose};
 use serde_json::json;
 use std::io::Write;
@@ -76,7 +76,8 @@ pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<u8, Failure> {
     match &args.what {
         What::Init { of, partitions, replication_factor } => {
             let options = KafkaOptions { partitions: *partitions, ..options(of)? };
-            let made = runtime.block_on(kafka::create(&options, *replication_factor))?;
+            let made = runtime.block_on(kafka::create(&options, *replication_factor));
+            let made = made.map_err(|error| at(&options, error))?;
             let told = if made.is_empty() {
                 writeln!(out, "every topic is there already; `topics verify` looks them over")
             } else {
@@ -86,11 +87,19 @@ pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<u8, Failure> {
             Ok(exit::OK)
         }
         What::Verify { of, output } => {
-            let found = runtime.block_on(kafka::verify(&options(of)?))?;
+            let options = options(of)?;
+            let found = runtime.block_on(kafka::verify(&options));
+            let found = found.map_err(|error| at(&options, error))?;
             unless_closed(tell(&found, *output, out)).map_err(|error| Failure::answer(&error))?;
             Ok(if found.is_empty() { exit::OK } else { exit::FOUND })
         }
     }
+}
+
+/// Which brokers it was that did not do it.
+pub(super) fn at(options: &KafkaOptions, error: TopicsError) -> Failure {
+    let failure = Failure::from(error);
+    Failure { what: format!("{} (asked {})", failure.what, options.brokers), ..failure }
 }
 
 fn tell(found: &[Deviation], output: Output, out: &mut impl Write) -> std::io::Result<()> {
@@ -121,11 +130,11 @@ fn tell(found: &[Deviation], output: Output, out: &mut impl Write) -> std::io::R
 
 fn options(of: &Of) -> Result<KafkaOptions, Failure> {
     let document = Document::open(of.config.as_deref(), crate::config::environment())?;
-    brokers(&Loaded::read(&document, Purpose::Inspect)?.config)
+    brokers_of(&Loaded::read(&document, Purpose::Inspect)?.config)
 }
 
 /// The brokers of a configuration, for whoever looks at them from outside.
-pub(super) fn brokers(config: &Config) -> Result<KafkaOptions, Failure> {
+pub(super) fn brokers_of(config: &Config) -> Result<KafkaOptions, Failure> {
     if config.kafka.brokers.is_empty() {
         let fix = "name some: kafka.brokers = \"kafka-1:9092,kafka-2:9092\"";
         return Err(Failure::new(exit::CONFIG, "`kafka.brokers` is not set", fix));

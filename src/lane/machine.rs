@@ -10,7 +10,7 @@ use crate::attempt::Timestamp;
 use crate::ports::{Apply, Commit, Committed, Fetched, Part, ViewPosition};
 use crate::wire::prove::Said;
 use crate::wire::published;
-use crate::wire::trailer::Trailer;
+use crate::wire::trailer::{Owner, Trailer};
 use bytes::Bytes;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, VecDeque};
@@ -49,6 +49,8 @@ enum Phase {
 
 #[derive(Debug)]
 pub struct Lane {
+    /// Which lane of which instance this is.
+    writer: String,
     rules: Rules,
     limits: Limits,
     owned: BTreeMap<u32, Owned>,
@@ -76,8 +78,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub fn new(rules: Rules, limits: Limits) -> Self {
+    pub fn new(writer: String, rules: Rules, limits: Limits) -> Self {
         Self {
+            writer,
             rules,
             limits,
             owned: BTreeMap::new(),
@@ -101,6 +104,11 @@ impl Lane {
 
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// The owner record that a take-over writes.
+    pub fn owner(&self, at: Timestamp) -> Owner {
+        self.rules.owner(&self.writer, at)
     }
 
     /// The newest committed state of `key`, where the view may not have it.
@@ -334,7 +342,7 @@ impl Lane {
                 continue;
             }
             let transaction = owned.transaction + 1;
-            let hand = Hand { writer: &self.rules.writer, epoch: owned.epoch, transaction };
+            let hand = Hand { writer: &self.writer, epoch: owned.epoch, transaction };
             let before = &owned.standing;
             let mut written = part::write(scene, hand, &batch, decided, partition, before, sums_up);
             commit.forwards.append(&mut written.forwards);

@@ -67,15 +67,13 @@ pub struct Rules {
     pub trust: Trust,
     pub policy: Policy,
     pub partitions: u32,
-    /// Which lane of which instance this is.
-    pub writer: String,
 }
 
 impl Rules {
-    /// The owner record that a take-over writes; the journal fills in epoch and position.
-    pub fn owner(&self, at: Timestamp) -> Owner {
+    /// The owner record that `writer` takes over with; the journal fills in epoch and position.
+    pub(super) fn owner(&self, writer: &str, at: Timestamp) -> Owner {
         Owner {
-            writer: self.writer.clone(),
+            writer: writer.to_owned(),
             epoch: 0,
             next: 0,
             partitions: self.partitions,

@@ -28,6 +28,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// What the processes of one cluster share.
 pub struct Cluster {
     pub name: String,
+    pub brokers: String,
     pub group: String,
     pub redis: Redis,
     pub partitions: u32,
@@ -41,17 +42,24 @@ pub struct Process {
 }
 
 impl Cluster {
+    /// On the broker that the tests of a program share.
     pub async fn make(name: &str, partitions: u32, lanes: u32) -> Self {
+        Self::make_on(Kafka::shared(), name, partitions, lanes).await
+    }
+
+    /// On these brokers, with a copy of everything on each.
+    pub async fn make_on(kafka: &Kafka, name: &str, partitions: u32, lanes: u32) -> Self {
         let name = format!("{name}-{}", std::process::id());
-        let group = name.clone();
-        let cluster = Self { name, group, redis: Redis::start(), partitions, lanes };
-        kafka::create(&cluster.options("nobody"), 1).await.unwrap();
+        let (group, brokers) = (name.clone(), kafka.brokers.clone());
+        let cluster = Self { name, brokers, group, redis: Redis::start(), partitions, lanes };
+        let copies = cluster.brokers.split(',').count() as i32;
+        kafka::create(&cluster.options("nobody"), copies).await.unwrap();
         cluster
     }
 
     pub fn options(&self, instance: &str) -> KafkaOptions {
         KafkaOptions {
-            brokers: Kafka::shared().brokers.clone(),
+            brokers: self.brokers.clone(),
             group: self.group.clone(),
             topic_prefix: self.name.clone(),
             properties: BTreeMap::new(),
@@ -70,12 +78,8 @@ impl Cluster {
         let options = RedisOptions { url: self.redis.url().into(), prefix: self.name.clone() };
         let view = RedisView::open(&options).await.unwrap();
         let metrics = Metrics::new().unwrap();
-        let rules = Rules {
-            trust: says::trust(),
-            policy: Policy::default(),
-            partitions: self.partitions,
-            writer: String::new(),
-        };
+        let rules =
+            Rules { trust: says::trust(), policy: Policy::default(), partitions: self.partitions };
         let options = EngineOptions {
             lanes: self.lanes,
             driver: DriverOptions {
@@ -104,7 +108,7 @@ impl Cluster {
     /// Keys and values of everything that is committed to a topic now.
     fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>)> {
         let reader: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &Kafka::shared().brokers)
+            .set("bootstrap.servers", &self.brokers)
             .set("group.id", "judge")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
@@ -159,7 +163,7 @@ impl Cluster {
         value: Option<&[u8]>,
     ) {
         let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", &Kafka::shared().brokers)
+            .set("bootstrap.servers", &self.brokers)
             .set("message.max.bytes", "2000000")
             .create()
             .unwrap();
@@ -176,10 +180,8 @@ impl Cluster {
 
     /// Lets the broker compact a topic within seconds, and not within the hour.
     pub async fn compact_soon(&self, topic: Topic) {
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &Kafka::shared().brokers)
-            .create()
-            .unwrap();
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
         let name = format!("{}.{}", self.name, topic.word());
         let config = AlterConfig::new(ResourceSpecifier::Topic(&name))
             .set("cleanup.policy", "compact")

@@ -73,8 +73,19 @@ format = "json"
         tidegate().args(words).arg("--config").arg(&self.file).output().unwrap()
     }
 
+    fn log(&self, instance: &str) -> PathBuf {
+        self.folder.path().join(format!("log-{instance}"))
+    }
+
+    /// The last thing that a process complained of.
+    pub fn complaint(&self, instance: &str) -> String {
+        let said = fs::read_to_string(self.log(instance)).unwrap_or_default();
+        let error = said.lines().rev().find(|line| line.contains("\"ERROR\""));
+        error.unwrap_or("nothing").to_owned()
+    }
+
     pub fn serve(&self, instance: &str) -> Served {
-        let log = self.folder.path().join(format!("log-{instance}"));
+        let log = self.log(instance);
         let child = tidegate()
             .args(["serve", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])
             .args(["--ops", "127.0.0.1:0", "--config"])

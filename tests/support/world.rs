@@ -50,12 +50,7 @@ impl Plan {
     }
 
     pub fn rules(&self) -> Rules {
-        Rules {
-            trust: self.trust.clone(),
-            policy: self.policy,
-            partitions: self.partitions,
-            writer: "test/0".to_owned(),
-        }
+        Rules { trust: self.trust.clone(), policy: self.policy, partitions: self.partitions }
     }
 }
 

@@ -37,4 +37,5 @@ pub use journal::KafkaJournal;
 pub use membership::LEAVE_PATIENCE;
 pub use past::{Changed, Output, Past, PastError, Tail, Watch};
 pub use settings::KafkaOptions;
-pub use topics::{Deviation, TopicsError, create, partitions, remove, verify};
+pub use topics::{Deviation, TopicsError, brokers, create, partitions, remove, verify};
+pub use writer::may_commit;

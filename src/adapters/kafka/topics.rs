@@ -65,7 +65,8 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
             settings.iter().fold(new, |new, (key, value, _)| new.set(key, value))
         })
         .collect();
-    let patience = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let patience =
+        AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
     let mut made = vec![];
     for result in admin.create_topics(&wanted, &patience).await? {
         match result {
@@ -82,7 +83,8 @@ pub async fn remove(options: &KafkaOptions) -> Result<(), TopicsError> {
     let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let patience = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let patience =
+        AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
     for result in admin.delete_topics(&names, &patience).await? {
         result.map_err(|(topic, why)| TopicsError::NotMade { topic, why })?;
     }
@@ -117,6 +119,12 @@ fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
         }
     }
     Ok(partitions)
+}
+
+/// How many brokers there are. Blocks.
+pub fn brokers(options: &KafkaOptions) -> Result<usize, TopicsError> {
+    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    Ok(admin.inner().fetch_metadata(None, PATIENCE)?.brokers().len())
 }
 
 /// One way in which a topic is not as it must be.

@@ -102,6 +102,13 @@ impl ProducerContext for Watch {
     }
 }
 
+/// Whether this process may write under the names that its lanes take: fencing and committing need
+/// the right to. Blocks.
+pub fn may_commit(options: &KafkaOptions) -> Result<(), String> {
+    let probe = format!("{}/doctor", options.writer_name());
+    Writer::open(options, &probe).map(drop).map_err(|error| error.to_string())
+}
+
 pub(super) struct Writer {
     producer: ThreadedProducer<Watch>,
     topics: Topics,

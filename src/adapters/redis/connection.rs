@@ -27,16 +27,73 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub enum RedisError {
     #[error("redis.url is no address of a Redis: {0}")]
     Address(String),
-    #[error("Redis cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("Redis at {at} cannot be used: {why}")]
+    Unreachable { at: String, why: String },
     #[error(
         "Redis may throw away keys (maxmemory-policy is {policy}); set maxmemory-policy to noeviction"
     )]
     Evicts { policy: String },
 }
 
+impl RedisOptions {
+    /// Host and port, without whoever asks and their password.
+    pub fn place(&self) -> String {
+        let url = self.url.expose_secret();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default().to_owned()
+    }
+
+    pub(super) fn unreachable(&self, why: impl ToString) -> RedisError {
+        RedisError::Unreachable { at: self.place(), why: why.to_string() }
+    }
+}
+
+/// What a server says of itself, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisHealth {
+    /// What it does when its memory is full.
+    pub policy: String,
+    /// Keys that it has thrown away since it started.
+    pub evicted: u64,
+    /// `master`, or a copy of one, which takes no writes.
+    pub role: String,
+    /// Its clock, in seconds.
+    pub seconds: i64,
+}
+
+/// Asks a server what `doctor` wants to know.
+pub async fn examine(options: &RedisOptions) -> Result<RedisHealth, RedisError> {
+    let lost = |error: redis::RedisError| options.unreachable(error);
+    let mut connection = connected(options).await?;
+    let info: InfoDict = redis::cmd("INFO").query_async(&mut connection).await.map_err(lost)?;
+    let (seconds, _micros): (i64, i64) =
+        redis::cmd("TIME").query_async(&mut connection).await.map_err(lost)?;
+    let text = |key: &str| info.get::<String>(key).unwrap_or_default();
+    Ok(RedisHealth {
+        policy: text("maxmemory_policy"),
+        evicted: info.get("evicted_keys").unwrap_or_default(),
+        role: text("role"),
+        seconds,
+    })
+}
+
 /// Connects, and makes sure that what is shown to this server is not thrown away behind our back.
 pub(super) async fn connect(options: &RedisOptions) -> Result<ConnectionManager, RedisError> {
+    let mut connection = connected(options).await?;
+    let lost = |error: redis::RedisError| options.unreachable(error);
+    let memory: InfoDict =
+        redis::cmd("INFO").arg("memory").query_async(&mut connection).await.map_err(lost)?;
+    match memory.get::<String>("maxmemory_policy") {
+        Some(policy) if policy != NO_EVICTION => Err(RedisError::Evicts { policy }),
+        Some(_) | None => Ok(connection),
+    }
+}
+
+/// The only policy under which a view may be kept.
+pub const NO_EVICTION: &str = "noeviction";
+
+async fn connected(options: &RedisOptions) -> Result<ConnectionManager, RedisError> {
     let address = |error: redis::RedisError| RedisError::Address(error.category().to_owned());
     let info = options.url.expose_secret().into_connection_info().map_err(address)?;
     let tcp = TcpSettings::default().set_nodelay(true);
@@ -45,21 +102,6 @@ pub(super) async fn connect(options: &RedisOptions) -> Result<ConnectionManager,
         .set_connection_timeout(Some(CONNECT_PATIENCE))
         .set_response_timeout(Some(REPLY_PATIENCE))
         .set_max_delay(PAUSE_MAX);
-    let mut connection =
-        ConnectionManager::new_with_config(client, config).await.map_err(unreachable)?;
-    refuse_eviction(&mut connection).await?;
-    Ok(connection)
-}
-
-async fn refuse_eviction(connection: &mut ConnectionManager) -> Result<(), RedisError> {
-    let memory: InfoDict =
-        redis::cmd("INFO").arg("memory").query_async(connection).await.map_err(unreachable)?;
-    match memory.get::<String>("maxmemory_policy") {
-        Some(policy) if policy != "noeviction" => Err(RedisError::Evicts { policy }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn unreachable(error: redis::RedisError) -> RedisError {
-    RedisError::Unreachable(error.to_string())
+    let connecting = ConnectionManager::new_with_config(client, config);
+    connecting.await.map_err(|error| options.unreachable(error))
 }

@@ -14,5 +14,5 @@ mod connection;
 mod names;
 mod view;
 
-pub use connection::{RedisError, RedisOptions};
+pub use connection::{NO_EVICTION, RedisError, RedisHealth, RedisOptions, examine};
 pub use view::RedisView;

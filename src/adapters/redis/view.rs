@@ -67,7 +67,8 @@ impl<'a> Keys<'a> {
 
 impl RedisView {
     pub async fn open(options: &RedisOptions) -> Result<Self, RedisError> {
-        let thread = Thread::start().map_err(|error| RedisError::Unreachable(error.to_string()))?;
+        let thread = Thread::start().map_err(|error| options.unreachable(error))?;
+        let gone = || options.unreachable("its thread has ended");
         let options = options.clone();
         let opening = async move {
             Ok(Arc::new(Server {
@@ -80,7 +81,6 @@ impl RedisView {
                 },
             }))
         };
-        let gone = || RedisError::Unreachable("its thread has ended".to_owned());
         let server = thread.run(opening).await.ok_or_else(gone)??;
         Ok(Self { server, thread: Arc::new(thread) })
     }

@@ -1,4 +1,4 @@
-//! A real Apache Kafka: one KRaft node of its own for each test program, as `tests/setup/kafka.sh`
+//! A real Apache Kafka: KRaft nodes of its own for each test program, as `tests/setup/kafka.sh`
 //! fetched it into `target/kafka`, or of `KAFKA_HOME`; or brokers that are named in
 //! `TIDEGATE_TEST_BROKERS`.
 
@@ -17,7 +17,7 @@ const TRIES: usize = 3;
 
 pub struct Kafka {
     pub brokers: String,
-    _node: Option<Node>,
+    nodes: Vec<Node>,
 }
 
 impl Kafka {
@@ -25,17 +25,31 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var("TIDEGATE_TEST_BROKERS") {
-            Ok(brokers) => Self { brokers, _node: None },
-            Err(_) => Self::start(),
+            Ok(brokers) => Self { brokers, nodes: vec![] },
+            Err(_) => Self::start(1),
         })
     }
 
-    pub fn start() -> Self {
+    /// So many nodes, each a broker and a controller.
+    pub fn start(count: usize) -> Self {
         let libraries = libraries();
-        let node = (0..TRIES).find_map(|_| Node::start(&libraries)).unwrap_or_else(|| {
-            panic!("a Kafka broker does not come up within {PATIENCE:?}, {TRIES} times");
+        let nodes = (0..TRIES).find_map(|_| Node::all(count, &libraries)).unwrap_or_else(|| {
+            panic!("Kafka does not come up within {PATIENCE:?}, {TRIES} times");
         });
-        Self { brokers: format!("127.0.0.1:{}", node.port), _node: Some(node) }
+        let addresses: Vec<String> = nodes.iter().map(Node::address).collect();
+        Self { brokers: addresses.join(","), nodes }
+    }
+
+    /// Ends a node at once, as a machine that loses its power.
+    pub fn kill(&mut self, node: usize) {
+        self.nodes[node].shell = None;
+    }
+
+    /// Starts a node again where it was, and waits until it serves.
+    pub fn start_again(&mut self, node: usize) {
+        let libraries = libraries();
+        self.nodes[node].run(&libraries);
+        assert!(self.nodes[node].comes_up(), "node {node} does not come up again");
     }
 }
 
@@ -54,40 +68,70 @@ fn libraries() -> PathBuf {
     libraries
 }
 
+/// A shell around a broker. It ends the broker when its input ends: with this, or with the test,
+/// however that ends.
+struct Shell(Child);
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        if let Some(mut input) = self.0.stdin.take() {
+            let _gone = input.write_all(b"\n");
+        }
+        let _gone = self.0.wait();
+    }
+}
+
 struct Node {
-    /// A shell around the broker. It ends the broker when its input ends: with this, or with the
-    /// test, however that ends.
-    shell: Child,
+    /// None while it is killed.
+    shell: Option<Shell>,
     port: u16,
     folder: TempDir,
 }
 
 impl Node {
-    fn start(libraries: &Path) -> Option<Self> {
+    fn all(count: usize, libraries: &Path) -> Option<Vec<Self>> {
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let voters: Vec<String> =
+            (1..).zip(&ports).map(|(id, (_, at))| format!("{id}@127.0.0.1:{at}")).collect();
+        let mut nodes: Vec<Self> =
+            (1..).zip(&ports).map(|(id, ports)| Self::made(id, *ports, &voters)).collect();
+        nodes.iter_mut().for_each(|node| node.run(libraries));
+        nodes.iter_mut().all(Self::comes_up).then_some(nodes)
+    }
+
+    fn made(id: usize, (port, controller): (u16, u16), voters: &[String]) -> Self {
         let folder = TempDir::new().unwrap();
-        let (port, controller) = (free_port(), free_port());
-        let settings = folder.path().join("server.properties");
         let log = folder.path().join("log");
+        let copies = voters.len();
+        let insync = copies.div_ceil(2);
         let lines = [
             "process.roles=broker,controller".to_owned(),
-            "node.id=1".to_owned(),
-            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            format!("node.id={id}"),
+            format!("controller.quorum.voters={}", voters.join(",")),
             "controller.listener.names=CONTROLLER".to_owned(),
             format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
             format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
             format!("log.dirs={}", log.display()),
             "auto.create.topics.enable=false".to_owned(),
-            "offsets.topic.replication.factor=1".to_owned(),
+            format!("offsets.topic.replication.factor={copies}"),
             "offsets.topic.num.partitions=4".to_owned(),
-            "transaction.state.log.replication.factor=1".to_owned(),
-            "transaction.state.log.min.isr=1".to_owned(),
+            format!("transaction.state.log.replication.factor={copies}"),
+            format!("transaction.state.log.min.isr={insync}"),
             "transaction.state.log.num.partitions=4".to_owned(),
             "group.initial.rebalance.delay.ms=0".to_owned(),
         ];
-        std::fs::write(&settings, lines.join("\n")).unwrap();
-        let said = std::fs::File::create(folder.path().join("said")).unwrap();
+        std::fs::write(folder.path().join("server.properties"), lines.join("\n")).unwrap();
+        Self { shell: None, port, folder }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn run(&mut self, libraries: &Path) {
+        let said = std::fs::File::create(self.folder.path().join("said")).unwrap();
         let script = r#"
-            java -cp "$1/*" kafka.tools.StorageTool format -t "$2" -c "$3" || exit 1
+            [ -e "$4" ] || java -cp "$1/*" kafka.tools.StorageTool format -t "$2" -c "$3" || exit 1
             java -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$1/*" kafka.Kafka "$3" &
             read -r _ended
             kill -9 $!
@@ -97,30 +141,27 @@ impl Node {
             .args(["-c", script, "kafka"])
             .arg(libraries)
             .arg("tidegateTestsCluster__")
-            .arg(&settings)
+            .arg(self.folder.path().join("server.properties"))
+            .arg(self.folder.path().join("log"))
             .stdin(Stdio::piped())
             .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
             .unwrap();
-        let mut node = Self { shell, port, folder };
-        let ended = |shell: &mut Child| shell.try_wait().unwrap().is_some();
-        let up = within(PATIENCE, || ended(&mut node.shell) || node.is_started());
-        (up && !ended(&mut node.shell)).then_some(node)
+        self.shell = Some(Shell(shell));
+    }
+
+    fn comes_up(&mut self) -> bool {
+        within(PATIENCE, || self.has_ended() || self.is_started()) && !self.has_ended()
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.shell.as_mut().is_none_or(|shell| shell.0.try_wait().unwrap().is_some())
     }
 
     fn is_started(&self) -> bool {
         let said = std::fs::read_to_string(self.folder.path().join("said")).unwrap_or_default();
         said.contains("Kafka Server started")
             && TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(mut input) = self.shell.stdin.take() {
-            let _gone = input.write_all(b"\n");
-        }
-        let _gone = self.shell.wait();
     }
 }
