@@ -14,7 +14,7 @@ use support::running::{Dev, PATIENCE, folder, tidegate};
 /// Every page of help, so that a change of words is seen and meant.
 #[test]
 fn help_is_reviewed_like_code() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["dev"],
         &["serve"],
@@ -33,6 +33,8 @@ fn help_is_reviewed_like_code() {
         &["topics"],
         &["topics", "init"],
         &["topics", "verify"],
+        &["audit"],
+        &["doctor"],
     ];
     for command in commands {
         let output = tidegate().args(command).arg("--help").env("COLUMNS", "100").output().unwrap();

@@ -5,6 +5,7 @@ use super::cluster::ClusterPlan;
 use super::embedded::{EmbeddedOptions, EmbeddedPlan};
 use super::process::{self, Addresses, Open, Plan, Reload};
 use super::{Failure, exit, kept, keys, logging, say};
+use crate::adapters::embedded::DataFolder;
 use crate::adapters::kafka::KafkaOptions;
 use crate::adapters::redis::RedisOptions;
 use crate::attempt::EndpointName;
@@ -37,11 +38,12 @@ Examples:
 const EXIT_CODES: &str = "\
 Exit codes:
   0   it was asked to end, and everything taken is decided
-  69  an address cannot be listened on
+  65  the journal is damaged, or lacks something that was acknowledged
+  69  an address cannot be listened on, or Redis or the brokers do not answer
   70  the engine or the journal has stopped
   74  the folder cannot be used
   75  another process uses the folder or a port
-  78  the configuration cannot be used, or not with this folder (partitions, signing keys)
+  78  the configuration cannot be used, or not with this folder (partitions, mode, signing keys)
   130 it was asked to end twice, and did so at once";
 
 #[derive(Clone, Debug, clap::Args)]
@@ -141,6 +143,7 @@ pub fn dev(args: &DevArgs, out: &mut impl Write) -> Result<(), Failure> {
         config.data_dir.clone_from(data);
     }
     let root = config.data_dir.clone();
+    DataFolder::refuse_taken(&root)?;
     let open = dev_opened(&root, secrets.clone())?;
     let trust = trust(&config, &secrets)?;
     let engine = |trust, instance| Ok(embedded(&config, trust, instance));

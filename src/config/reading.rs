@@ -129,6 +129,9 @@ impl Document {
 
 fn unread(path: &Path, why: std::io::ErrorKind) -> String {
     let name = path.display();
+    if why == std::io::ErrorKind::InvalidData {
+        return format!("{name} is no text: TOML is written in UTF-8");
+    }
     if why != std::io::ErrorKind::NotFound {
         return format!("cannot read the configuration file: {why}");
     }

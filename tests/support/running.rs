@@ -204,16 +204,27 @@ pub fn now() -> i64 {
 }
 
 pub fn request(at: &str, method: &str, path: &str, head: &str, body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(at).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    try_request(at, method, path, head, body).unwrap()
+}
+
+/// The same of somebody who may not be there, or die in the middle.
+pub fn try_request(
+    at: &str,
+    method: &str,
+    path: &str,
+    head: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(at)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Length: \
          {length}\r\n{head}\r\n"
     );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    read_answer(&mut stream)
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    Ok(read_answer(&mut stream))
 }
 
 /// Reads until the other side closes.

@@ -1,7 +1,7 @@
 //! Real `serve` processes of one cluster.
 
 use super::cluster::Cluster;
-use super::running::{Answer, request, send_signal, tidegate};
+use super::running::{Answer, request, send_signal, tidegate, try_request};
 use super::says::{self, Event};
 use rustix::process::Signal;
 use std::fs::{self, File};
@@ -127,8 +127,7 @@ impl Served {
         let signature = says::secret().sign(says::now().seconds(), &body);
         let head = format!("Gate-Signature: {signature}\r\n");
         let path = format!("/webhooks/{}", says::ENDPOINT);
-        let (to, posting) = (public.to_owned(), body.to_vec());
-        std::panic::catch_unwind(move || request(&to, "POST", &path, &head, &posting)).ok()
+        try_request(public, "POST", &path, &head, &body).ok()
     }
 
     pub fn ask(&self, path: &str) -> Answer {

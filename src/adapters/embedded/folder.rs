@@ -118,6 +118,17 @@ impl DataFolder {
         Ok(Self { root: root.to_owned(), pins, _lock: lock })
     }
 
+    /// Refuses a folder that another process uses, before anything is put into it.
+    pub fn refuse_taken(root: &Path) -> Result<(), JournalError> {
+        match File::open(root.join(LOCK)).map(|lock| lock.try_lock()) {
+            Ok(Err(TryLockError::WouldBlock)) => {
+                Err(JournalError::Locked { folder: root.display().to_string() })
+            }
+            // Whoever takes it says what else is wrong.
+            Ok(Ok(()) | Err(TryLockError::Error(_))) | Err(_) => Ok(()),
+        }
+    }
+
     /// What a folder was made for, without taking it; `None` where there is no journal.
     pub fn pins(root: &Path) -> Result<Option<Pins>, JournalError> {
         let file = root.join(PINS);

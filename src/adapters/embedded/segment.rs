@@ -360,7 +360,7 @@ pub fn refuse_damage(
         if let Some(header) = Header::read(tail, end + at as u64)
             && tail.get(..header.length).is_some_and(|frame| header.holds(frame))
         {
-            let what = "a broken frame has a whole one behind it; nothing was changed";
+            let what = "a broken frame has a whole one behind it";
             return Err(LogError::Damaged { path: path.to_owned(), at: end - base, what });
         }
     }

@@ -152,7 +152,7 @@ fn needed_to_serve(config: &Config, problems: &mut Vec<Problem>) {
         problems.push(Problem::error(
             "api.keys",
             "there is no API key, so nobody could read a fulfillment",
-            "add [api] with keys = [{ file = \"/path/to/it\" }]; `openssl rand -base64 32` makes \
+            "write keys = [{ file = \"/path/to/it\" }] under [api]; `openssl rand -base64 32` makes \
              a good one",
         ));
     }
