@@ -58,6 +58,10 @@ pub struct Unreadable {
 /// The longest sleep without looking at the clock again.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
+/// How long a lane stands still for a repair. What it has come to stays, and the next try goes on
+/// from there; in between the lane hears whether its partitions are still its own.
+const REPAIR_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long an apply that failed waits before it is tried again.
 const APPLY_AGAIN: Duration = Duration::from_millis(500);
 
@@ -402,7 +406,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     async fn repair(&self, partition: u32, to: ViewPosition) -> Result<(), DriverError> {
         self.metrics.view_repairs.inc();
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
-        match catch_up(&self.journal, &self.view, partition, to).await {
+        let catching_up = catch_up(&self.journal, &self.view, partition, to);
+        let Ok(done) = tokio::time::timeout(REPAIR_PATIENCE, catching_up).await else {
+            return Err(ViewError::Unavailable("it is still being repaired".to_owned()).into());
+        };
+        match done {
             Ok(_replayed) => Ok(()),
             // It forgot again meanwhile.
             Err(TakeoverError::View(error @ ViewError::Regressed { .. })) => {
