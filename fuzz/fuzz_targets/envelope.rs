@@ -53,7 +53,7 @@ fuzz_target!(|body: &[u8]| {
     });
 });
 
-fn written(data: &SessionData<'_>) -> Value {
+fn written(data: &SessionData<Fact<'_>>) -> Value {
     let facts = [
         ("id", &data.id),
         ("session_id", &data.session_id),
