@@ -75,11 +75,7 @@ mod on_kafka {
 
     #[actix::test]
     async fn an_output_that_nobody_decided_is_a_witness() {
-        let cluster = Cluster::make("audit-planted", 1, 1).await;
-        let process = cluster.start("a").await;
-        process.pay(0, 5).await;
-        cluster.fulfills(5).await;
-        process.stop().await;
+        let cluster = Cluster::at_rest("audit-planted", 1, 5).await;
         assert!(audited(&cluster).unwrap().is_clean());
         // A copy of a fulfillment, as somebody with the right to write may leave it.
         let first = cluster.committed(Topic::Fulfillments).swap_remove(0);
@@ -93,11 +89,7 @@ mod on_kafka {
 
     #[actix::test]
     async fn a_state_that_somebody_changed_is_a_witness() {
-        let cluster = Cluster::make("audit-state", 1, 1).await;
-        let process = cluster.start("a").await;
-        process.pay(0, 5).await;
-        cluster.fulfills(5).await;
-        process.stop().await;
+        let cluster = Cluster::at_rest("audit-state", 1, 5).await;
         cluster.plant(Topic::Attempts, 0, &[], b"s/gs_00001", b"nobody can read this");
         let report = audited(&cluster).unwrap();
         assert!(report.broken(Invariant::Atomic) >= 1, "{report:#?}");
@@ -107,11 +99,7 @@ mod on_kafka {
     /// and that is all that a restart or an audit needs.
     #[actix::test]
     async fn what_was_compacted_away_is_neither_missed_nor_needed() {
-        let cluster = Cluster::make("audit-compacted", 2, 1).await;
-        let process = cluster.start("a").await;
-        process.pay(0, 400).await;
-        cluster.fulfills(400).await;
-        process.stop().await;
+        let cluster = Cluster::at_rest("audit-compacted", 2, 400).await;
         let before = audited(&cluster).unwrap();
         assert_eq!((before.is_clean(), before.undecided), (true, 0), "{before:#?}");
         cluster.compact_soon(Topic::Attempts).await;

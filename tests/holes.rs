@@ -16,16 +16,6 @@ mod on_kafka {
 
     const SOON: Duration = Duration::from_secs(10);
 
-    /// A cluster with one partition, in which so many payments were made and all is at rest.
-    async fn at_rest(name: &str, payments: u32) -> Cluster {
-        let cluster = Cluster::make(name, 1, 1).await;
-        let process = cluster.start("a").await;
-        process.pay(0, payments).await;
-        assert_eq!(cluster.fulfills(payments as usize).await, sessions(0, payments));
-        process.stop().await;
-        cluster
-    }
-
     fn signals(cluster: &Cluster, offset: Offset) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&format!("{}.signals", cluster.name), 0, offset).unwrap();
@@ -46,7 +36,7 @@ mod on_kafka {
     /// would be missed.
     #[actix::test]
     async fn what_a_dead_owner_has_open_is_ended_at_once() {
-        let cluster = at_rest("dead-owner", 20).await;
+        let cluster = Cluster::at_rest("dead-owner", 1, 20).await;
         let dead: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
             .set("bootstrap.servers", &cluster.brokers)
             .set("transactional.id", format!("{0}-{0}/a/0", cluster.name))
@@ -72,7 +62,7 @@ mod on_kafka {
     /// The trailer says where decisions ended; the group's offset only agrees with it.
     #[actix::test]
     async fn offsets_that_the_group_forgot_decide_nothing_twice() {
-        let cluster = at_rest("forgotten", 20).await;
+        let cluster = Cluster::at_rest("forgotten", 1, 20).await;
         let forgotten =
             admin(&cluster).delete_groups(&[&cluster.group], &AdminOptions::new()).await.unwrap();
         assert!(forgotten.iter().all(Result::is_ok), "{forgotten:?}");
@@ -84,7 +74,7 @@ mod on_kafka {
     #[actix::test]
     async fn an_offset_that_disagrees_with_the_trailer_stops_the_lane() {
         for wrong in [3, 79] {
-            let cluster = at_rest(&format!("torn-{wrong}"), 20).await;
+            let cluster = Cluster::at_rest(&format!("torn-{wrong}"), 1, 20).await;
             let hand: BaseConsumer = ClientConfig::new()
                 .set("bootstrap.servers", &cluster.brokers)
                 .set("group.id", &cluster.group)
@@ -100,7 +90,7 @@ mod on_kafka {
     /// Retention, or a broker that lost its disk: what was acknowledged is not there to be decided.
     #[actix::test]
     async fn signals_that_are_gone_before_they_were_decided_stop_the_lane() {
-        let cluster = at_rest("gone", 10).await;
+        let cluster = Cluster::at_rest("gone", 1, 10).await;
         for n in 0..8 {
             cluster.produce(0, &[], Some(format!("later {n}").as_bytes()));
         }

@@ -112,7 +112,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     pub async fn begin(&mut self) -> Result<(), DriverError> {
         let mut assigned = false;
         while !assigned || !self.taking.is_idle() {
-            let owner = self.lane.owner(self.clock.now());
+            let (lane, clock) = (&self.lane, &self.clock);
             tokio::select! {
                 biased;
                 incoming = self.intake.next(0) => {
@@ -123,7 +123,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         break;
                     }
                 }
-                taken = self.taking.next(owner) => self.owns(taken?).await?,
+                taken = self.taking.next(|| lane.owner(clock.now())) => self.owns(taken?).await?,
             }
         }
         Ok(())
@@ -203,7 +203,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
             // A clock that is set back makes any wait computed from it too long.
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
-            let owner = self.lane.owner(self.clock.now());
+            let (lane, clock) = (&self.lane, &self.clock);
             // What ends the lane and what makes room comes before what fills it.
             tokio::select! {
                 biased;
@@ -214,8 +214,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
                 Some(answer) = applied_from.recv() => self.applied(answer).await?,
-                taken = self.taking.next(owner), if !self.taking.is_idle() => self.owns(taken?).await?,
-                incoming = self.intake.next(self.lane.wants()) => self.incoming(incoming),
+                taken = self.taking.next(|| lane.owner(clock.now())) => self.owns(taken?).await?,
+                incoming = self.intake.next(lane.wants()) => self.incoming(incoming),
                 () = tokio::time::sleep(wait) => {}
             }
         }

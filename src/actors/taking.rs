@@ -93,7 +93,7 @@ impl<J: Journal, V: View> Taking<J, V> {
 
     /// The next partition that is ours. May be dropped while it waits, and goes on when it is asked
     /// again; for ever where there is nothing to take.
-    pub async fn next(&mut self, owner: Owner) -> Result<Taken, DriverError> {
+    pub async fn next(&mut self, owner: impl Fn() -> Owner) -> Result<Taken, DriverError> {
         loop {
             let (partition, done) = self.work(&owner).await;
             match done {
@@ -112,7 +112,7 @@ impl<J: Journal, V: View> Taking<J, V> {
         }
     }
 
-    async fn work(&mut self, owner: &Owner) -> (u32, Done) {
+    async fn work(&mut self, owner: &impl Fn() -> Owner) -> (u32, Done) {
         loop {
             if let Some((partition, work)) = &mut self.under_way {
                 let partition = *partition;
@@ -128,7 +128,7 @@ impl<J: Journal, V: View> Taking<J, V> {
                 return std::future::pending().await;
             };
             let (journal, view) = (self.journal.clone(), self.view.clone());
-            let work = take(journal, view, partition, step, owner.clone());
+            let work = take(journal, view, partition, step, owner());
             self.under_way = Some((partition, Box::pin(work)));
         }
     }

@@ -168,8 +168,7 @@ impl Auditor {
     }
 
     /// A signal that nobody has decided yet.
-    pub fn in_flight(&mut self, signal: &Fetched) {
-        let trust = self.partitions[signal.position.partition as usize].trust(&self.keys);
+    pub fn in_flight(&mut self, trust: &Trust, signal: &Fetched) {
         let proven = trust.prove(&signal.record);
         if proven.said == Said::Refused(DeadLetter::Unproven) {
             self.seals.broken += 1;

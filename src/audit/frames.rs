@@ -214,8 +214,9 @@ impl Frames {
             ));
         }
         for index in 0..auditor.partitions.len() {
+            let trust = auditor.trust(index as u32);
             for signal in std::mem::take(&mut auditor.partitions[index].waiting) {
-                auditor.in_flight(&signal);
+                auditor.in_flight(&trust, &signal);
             }
         }
         self.auditor.finish(extent)

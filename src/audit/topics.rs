@@ -15,7 +15,6 @@ use super::sent::{Sent, Unmatched};
 use crate::adapters::kafka::{Changed, Output, Past, Tail};
 use crate::ports::Fetched;
 use crate::wire::Topic;
-use crate::wire::prove::Trust;
 use crate::wire::seal::SigningKeys;
 use crate::wire::section::{Record, Section};
 use crate::wire::trailer::{Mark, ROUTING_VERSION, TRAILER_KEY, Trailer};
@@ -256,20 +255,22 @@ impl Walk<'_> {
     }
 
     fn read_signals(&mut self, index: u32, next: u64, settled: bool) -> Result<(), AuditError> {
-        let trust = self.auditor.trust(index);
         while self.signals.peek()?.is_some_and(|(offset, _)| *offset < next) {
             let Some((_, signal)) = self.signals.take()? else { break };
             self.auditor.signals += 1;
-            self.arrived(&trust, &signal, settled);
+            self.arrived(&signal, settled);
             self.auditor.partitions[index as usize].waiting.push_back(signal);
         }
         Ok(())
     }
 
-    fn arrived(&mut self, trust: &Trust, signal: &Fetched, settled: bool) {
+    fn arrived(&mut self, signal: &Fetched, settled: bool) {
         // Anybody may write what looks like a copy. It is refused, and that is all.
-        let is_copy = needs_original(&signal.record);
-        if !is_copy || !trust.believes(&signal.record, signal.proven.as_ref()) {
+        if !needs_original(&signal.record) {
+            return;
+        }
+        let trust = self.auditor.trust(signal.position.partition);
+        if !trust.believes(&signal.record, signal.proven.as_ref()) {
             return;
         }
         if settled {
@@ -299,7 +300,7 @@ impl Walk<'_> {
         let trust = self.auditor.trust(index);
         while let Some((_, signal)) = self.signals.take()? {
             self.auditor.signals += 1;
-            self.arrived(&trust, &signal, false);
+            self.arrived(&signal, false);
             if let Some(hop) = &signal.record.hop {
                 let from = self.auditor.partitions.get(hop.from.partition as usize);
                 let decided = from.and_then(|it| it.standing).map_or(0, |standing| standing.next);
@@ -307,7 +308,7 @@ impl Walk<'_> {
                     continue;
                 }
             }
-            self.auditor.in_flight(&signal);
+            self.auditor.in_flight(&trust, &signal);
         }
         Ok(())
     }

@@ -119,8 +119,7 @@ fn audited_folder(root: &Path, configured: &[KeptSecret]) -> anyhow::Result<Repo
     };
     let keys = kept_signing_keys(root, configured)?;
     if let Err(error) = pins.refuse_other_keys(root, &keys) {
-        let Failure { what, fix, .. } = error.into();
-        bail!("{what}; {fix}");
+        return Err(Failure::from(error).told());
     }
     let mut shown = Shown::of("MiB", 20);
     let report = audit::audit(root, &keys, &mut |progress| shown.show(progress));
@@ -132,15 +131,14 @@ fn audited_cluster(config: &Config, secrets: &Secrets) -> anyhow::Result<Report>
     if secrets.signing_keys.is_empty() {
         bail!("`signing.keys` is not set; name the keys that the cluster is served with");
     }
-    let told = |Failure { what, fix, .. }| anyhow::anyhow!("{what}; {fix}");
     let keys = kept_signing_keys(&config.data_dir, &secrets.signing_keys)?;
     let trust = Trust { keys: keys.clone(), mode: config.mode };
     let admission = Arc::new(Admission::new(trust, every_secret(secrets)));
-    let options = super::topics::brokers_of(config).map_err(told)?;
+    let options = super::topics::brokers_of(config).map_err(Failure::told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = options.clone();
     let counted = runtime.block_on(partitions(options));
-    let options = counted.map_err(|error| told(super::topics::at(&asked, error)))?;
+    let options = counted.map_err(|error| super::topics::at(&asked, error).told())?;
     let past = Past::open(options, admission)?;
     let mut shown = Shown::of("thousand records of attempts", 10);
     let report = audit::audit_cluster(&past, &keys, &mut |progress| shown.show(progress));

@@ -51,6 +51,12 @@ impl Failure {
         Self::new(exit::USAGE, format!("cannot write the answer: {error}"), "")
     }
 
+    /// In one line, for who tells more.
+    pub(super) fn told(self) -> anyhow::Error {
+        let Self { what, fix, .. } = self;
+        if fix.is_empty() { anyhow::anyhow!(what) } else { anyhow::anyhow!("{what}; {fix}") }
+    }
+
     /// Tells it on standard error, and says with what to exit.
     pub fn tell(&self) -> u8 {
         if self.code != exit::OK {

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// The file of a data folder that holds its key, as hexadecimal text.
 const NAME: &str = "signing.key";
 
+/// What `check` says of a key is what a start makes of it.
+const _: () = assert!(SIGNING_KEY_BYTES_MIN == crate::config::SIGNING_KEY_BYTES_MIN);
+
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error("cannot use {path}: {source}")]

@@ -6,6 +6,7 @@ use super::{Failure, exit, files};
 use crate::adapters::kafka::LEAVE_PATIENCE;
 use crate::config::{Http, Listen};
 use crate::http::api::{Api, ApiKeys, FOLLOWERS_MAX, READERS_MAX};
+use crate::http::connections::Connections;
 use crate::http::door::{Door, Endpoints};
 use crate::http::listen::{self, Bound, REQUESTS_PATIENCE};
 use crate::http::ops::{Ops, Readiness};
@@ -76,12 +77,13 @@ async fn serve<E: HostPlan>(
     let (readiness, ready_now) = watch::channel(Readiness::Starting);
     let Plan { listen, http, tolerance, trust, engine, open } = plan;
     let mode = trust.mode.word();
-    let (mut host, ops, metrics) =
-        start(engine, &mut signals, listen.ops, http, &ready_now).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let bounds = Bounds { http, cores, connections: files::connections(cores) };
+    let (mut host, ops, metrics) =
+        start(engine, &mut signals, listen.ops, bounds, &ready_now).await?;
     let listeners = Listeners::open(
         &host,
-        Opening { listen, http, tolerance, trust, open, metrics, readiness: ready_now, cores },
+        Opening { listen, bounds, tolerance, trust, open, metrics, readiness: ready_now },
     )?;
     let addresses = Addresses { ops: ops.at, ..listeners.at };
     // Whoever waits for readiness reads the addresses next: they are written down first.
@@ -121,10 +123,9 @@ async fn start<E: HostPlan>(
     engine: E,
     signals: &mut Signals,
     ops_at: SocketAddr,
-    http: Http,
+    bounds: Bounds,
     readiness: &watch::Receiver<Readiness>,
 ) -> Result<(E::Host, Running, Metrics), Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let metrics = Metrics::new().map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     let numbers: Arc<OnceLock<Arc<dyn Fn() + Send + Sync>>> = Arc::new(OnceLock::new());
     let ops = Ops {
@@ -134,8 +135,8 @@ async fn start<E: HostPlan>(
     };
     // Health is answered while a long journal is read. Whose folder it is matters more than whose
     // port, so a port in use is told only when the folder is ours.
-    let connections = files::connections(cores);
-    let ops = bound("ops", ops_at, listen::ops(ops_at, http, connections, ops));
+    let ops = listen::ops(ops_at, bounds.http, bounds.connections, ops);
+    let ops = bound("ops", ops_at, ops);
     let ops = ops.map(Running::spawn);
     let started = engine.start(metrics.clone());
     let host = tokio::select! {
@@ -199,13 +200,20 @@ fn begin(reload: &Reload) -> oneshot::Receiver<Result<Open, Failure>> {
 /// What the public and the api listener are opened with.
 struct Opening {
     listen: Listen,
-    http: Http,
+    bounds: Bounds,
     tolerance: u32,
     trust: Trust,
     open: Open,
     metrics: Metrics,
     readiness: watch::Receiver<Readiness>,
+}
+
+/// How much the listeners hold together.
+#[derive(Clone, Copy)]
+struct Bounds {
+    http: Http,
     cores: usize,
+    connections: Connections,
 }
 
 /// The listeners that traffic comes through, and the secrets that open them.
@@ -225,7 +233,8 @@ enum Stopping {
 
 impl<H: Host> Listeners<H> {
     fn open(host: &H, opening: Opening) -> Result<Self, Failure> {
-        let Opening { listen, http, tolerance, trust, open, metrics, readiness, cores } = opening;
+        let Opening { listen, bounds, tolerance, trust, open, metrics, readiness } = opening;
+        let Bounds { http, cores, connections } = bounds;
         let journal = host.journal();
         let api_keys = ApiKeys::new(open.api_keys.iter().map(|key| key.expose()));
         let (clock, of_door) = (SystemClock, metrics.clone());
@@ -242,7 +251,6 @@ impl<H: Host> Listeners<H> {
             readiness,
         };
         let public = Public { door: door.clone(), bounds: http };
-        let connections = files::connections(cores);
         let at = listen.public;
         let public =
             bound("public", at, listen::public(at, cores, connections, public, metrics.clone()))?;

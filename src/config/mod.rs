@@ -24,6 +24,7 @@ mod understand;
 mod units;
 
 pub use finding::{ConfigErrors, Finding, Level, Problem, Quote, Where};
+pub use limits::SIGNING_KEY_BYTES_MIN;
 pub use reading::Document;
 pub use secrets::{KeptSecret, Secret, Secrets};
 

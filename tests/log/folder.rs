@@ -169,4 +169,13 @@ fn a_folder_belongs_to_one_of_the_two_worlds() {
     let refused = take(Mode::Test);
     assert!(matches!(refused, Err(JournalError::OtherMode { .. })), "{refused:?}");
     take(Mode::Live).unwrap();
+    // One of before modes were pinned takes that of its next start, for ever.
+    let file = root.path().join("journal.json");
+    let mut pins: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    pins.as_object_mut().unwrap().remove("mode");
+    std::fs::write(&file, pins.to_string()).unwrap();
+    take(Mode::Test).unwrap();
+    let refused = take(Mode::Live);
+    assert!(matches!(refused, Err(JournalError::OtherMode { .. })), "{refused:?}");
 }

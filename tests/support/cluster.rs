@@ -57,6 +57,16 @@ impl Cluster {
         cluster
     }
 
+    /// One in which so many payments were made, by a process that has ended: all is at rest.
+    pub async fn at_rest(name: &str, partitions: u32, payments: u32) -> Self {
+        let cluster = Self::make(name, partitions, 1).await;
+        let process = cluster.start("a").await;
+        process.pay(0, payments).await;
+        assert_eq!(cluster.fulfills(payments as usize).await, sessions(0, payments));
+        process.stop().await;
+        cluster
+    }
+
     pub fn options(&self, instance: &str) -> KafkaOptions {
         KafkaOptions {
             brokers: self.brokers.clone(),

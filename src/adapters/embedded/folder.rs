@@ -114,7 +114,7 @@ impl DataFolder {
             });
         }
         pins.refuse_other_keys(root, keys)?;
-        let pins = pins.with_keys(keys, root).map_err(files)?;
+        let pins = pins.with(keys, mode, root).map_err(files)?;
         Ok(Self { root: root.to_owned(), pins, _lock: lock })
     }
 
@@ -203,13 +203,18 @@ impl Pins {
         }
     }
 
-    /// Pins what may seal from now on, before it does.
-    fn with_keys(self, keys: &SigningKeys, root: &Path) -> io::Result<Self> {
+    /// Pins what may seal from now on, before it does, and the mode of a folder that had none yet.
+    fn with(self, keys: &SigningKeys, mode: Mode, root: &Path) -> io::Result<Self> {
         let sealing = keys.fingerprints();
-        if sealing.len() <= self.signing_keys.len() {
+        let grown = sealing.len() > self.signing_keys.len();
+        if !grown && self.mode.is_some() {
             return Ok(self);
         }
-        let pins = Self { signing_keys: sealing, ..self };
+        let pins = Self {
+            signing_keys: if grown { sealing } else { self.signing_keys },
+            mode: self.mode.or_else(|| Some(mode.word().to_owned())),
+            ..self
+        };
         pins.save(root)?;
         Ok(pins)
     }

@@ -3,6 +3,7 @@
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::number;
+use crate::wire::WireError;
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -43,7 +44,7 @@ pub(super) struct Readers {
 
 impl Readers {
     pub(super) fn open(options: &KafkaOptions) -> Result<Self, KafkaError> {
-        let open = |isolation| options.reader(isolation, Ahead::Much).create_with_context(Telling);
+        let open = |isolation| options.reader(isolation, Ahead::Much);
         Ok(Self {
             committed: open(Isolation::Committed)?,
             uncommitted: open(Isolation::Uncommitted)?,
@@ -209,16 +210,16 @@ impl Changelog<'_> {
     }
 
     fn mark(&self, message: &BorrowedMessage<'_>) -> Result<Option<Mark>, ReadError> {
-        let marks = [Some(TRAILER_KEY), Some(OWNER_KEY)];
-        if !marks.contains(&message.key()) {
-            return Ok(None);
-        }
-        let damaged = || ReadError::Damaged {
+        mark_of(message).transpose().map_err(|_| ReadError::Damaged {
             topic: self.topic.to_owned(),
             partition: self.partition,
             offset: message.offset(),
-        };
-        let bytes = message.payload().ok_or_else(damaged)?;
-        Mark::decode(bytes).map(Some).map_err(|_| damaged())
+        })
     }
+}
+
+/// The mark that a record of `attempts` is, where it is one.
+pub(super) fn mark_of(message: &BorrowedMessage<'_>) -> Option<Result<Mark, WireError>> {
+    let is_mark = [Some(TRAILER_KEY), Some(OWNER_KEY)].contains(&message.key());
+    is_mark.then(|| Mark::decode(message.payload().unwrap_or_default()))
 }

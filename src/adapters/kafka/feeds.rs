@@ -4,16 +4,16 @@
 //! A position is how far each partition has been read. Partitions have no order among each other;
 //! what is of one attempt stands in one of them.
 
+use super::records::{header, written_at};
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use crate::adapters::blocking;
-use crate::attempt::Timestamp;
 use crate::ports::{Feed, FeedError, FeedReader, FeedRecord, Feeds};
 use crate::wire::Topic;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,10 +111,7 @@ impl Walk {
             Feed::Transitions => Topic::Transitions,
             Feed::Metrics => Topic::Metrics,
         });
-        let reader: BaseConsumer<Telling> = options
-            .reader(Isolation::Committed, Ahead::Little)
-            .create_with_context(Telling)
-            .map_err(unreadable)?;
+        let reader = options.reader(Isolation::Committed, Ahead::Little).map_err(unreadable)?;
         let mut places = TopicPartitionList::new();
         for (partition, next) in (0..).zip(&next) {
             let (low, high) =
@@ -171,16 +168,12 @@ impl Walk {
 }
 
 fn record(message: &BorrowedMessage<'_>, next: &[i64]) -> FeedRecord {
-    let header = |key: &str| {
-        let found = message.headers()?.iter().find(|header| header.key == key)?;
-        Some(Bytes::copy_from_slice(found.value?))
-    };
     let position: Vec<String> = next.iter().map(i64::to_string).collect();
     FeedRecord {
         position: position.join("."),
         key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
-        id: header("ce_id").unwrap_or_default(),
-        at: Timestamp(message.timestamp().to_millis().unwrap_or_default()),
+        id: Bytes::copy_from_slice(header(message, "ce_id").unwrap_or_default()),
+        at: written_at(message),
         value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
     }
 }

@@ -5,7 +5,7 @@ use super::native;
 use super::records;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
-use super::topics::number;
+use super::topics::{number, offset};
 use super::writer::Writers;
 use crate::attempt::Position;
 use crate::ports::{Fetched, LettingGo, Seat};
@@ -426,8 +426,4 @@ fn poll(consumer: &BaseConsumer<Group>) {
             }
         }
     }
-}
-
-fn offset(next: u64) -> Offset {
-    Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX))
 }

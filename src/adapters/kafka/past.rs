@@ -1,20 +1,20 @@
 //! A whole journal, read again partition by partition, for whoever proves it.
 
-use super::changelog::OWNER_KEY;
-use super::records;
+use super::changelog::mark_of;
+use super::records::{self, header, written_at};
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
-use super::topics::number;
+use super::topics::{number, offset};
 use super::writer::{BATCH, POSITION};
 use crate::attempt::{Position, Timestamp};
 use crate::ports::Fetched;
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
-use crate::wire::trailer::{Mark, TRAILER_KEY};
+use crate::wire::trailer::Mark;
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,8 +40,7 @@ pub struct Past {
 
 impl Past {
     pub fn open(options: KafkaOptions, admission: Arc<Admission>) -> Result<Self, PastError> {
-        let asked =
-            options.reader(Isolation::Committed, Ahead::Much).create_with_context(Telling)?;
+        let asked = options.reader(Isolation::Committed, Ahead::Much)?;
         Ok(Self { options, admission, asked })
     }
 
@@ -53,14 +52,14 @@ impl Past {
     pub fn bounds(&self, topic: Topic, partition: u32) -> Result<(u64, u64), PastError> {
         let name = self.options.topics().name(topic);
         let (low, high) = self.asked.fetch_watermarks(&name, number(partition), PATIENCE)?;
-        Ok((offset(low), offset(high)))
+        Ok((place(low), place(high)))
     }
 
     pub fn signals(&self) -> Result<Tail<Fetched>, PastError> {
         let admission = Arc::clone(&self.admission);
         self.tail(Topic::Signals, Isolation::Committed, move |message| {
             let partition = u32::try_from(message.partition()).unwrap_or_default();
-            let position = Position { partition, offset: offset(message.offset()) };
+            let position = Position { partition, offset: place(message.offset()) };
             let (record, proven) = records::read(message, &admission);
             Fetched { position, record, proven }
         })
@@ -86,7 +85,7 @@ impl Past {
         read: impl Fn(&BorrowedMessage<'_>) -> T + 'static,
     ) -> Result<Tail<T>, PastError> {
         Ok(Tail {
-            reader: self.options.reader(isolation, Ahead::Much).create_with_context(Telling)?,
+            reader: self.options.reader(isolation, Ahead::Much)?,
             topic: self.options.topics().name(topic),
             partition: 0,
             end: 0,
@@ -105,8 +104,7 @@ pub struct Watch(BaseConsumer<Telling>);
 impl Past {
     pub fn watch(&self, topic: Topic) -> Result<Watch, PastError> {
         let options = &self.options;
-        let reader: BaseConsumer<Telling> =
-            options.reader(Isolation::Committed, Ahead::Much).create_with_context(Telling)?;
+        let reader = options.reader(Isolation::Committed, Ahead::Much)?;
         let name = options.topics().name(topic);
         let mut places = TopicPartitionList::new();
         for partition in 0..options.partitions {
@@ -155,20 +153,20 @@ pub struct Output {
 }
 
 fn changed(message: &BorrowedMessage<'_>) -> Changed {
-    let at = Timestamp(message.timestamp().to_millis().unwrap_or_default());
+    let at = written_at(message);
     let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
-    let key = message.key().unwrap_or_default();
-    if ![TRAILER_KEY, OWNER_KEY].contains(&key) {
-        return Changed::State { key: Bytes::copy_from_slice(key), at, value };
-    }
-    match Mark::decode(&value) {
-        Ok(mark) => Changed::Mark { mark, at, value },
-        Err(_) => Changed::Unreadable,
+    match mark_of(message) {
+        None => {
+            let key = Bytes::copy_from_slice(message.key().unwrap_or_default());
+            Changed::State { key, at, value }
+        }
+        Some(Ok(mark)) => Changed::Mark { mark, at, value },
+        Some(Err(_)) => Changed::Unreadable,
     }
 }
 
 fn output(message: &BorrowedMessage<'_>) -> Output {
-    let header = |key: &str| message.headers()?.iter().find(|header| header.key == key)?.value;
+    let header = |key| header(message, key);
     let batch = header(BATCH).and_then(|text| {
         let (epoch, transaction) = std::str::from_utf8(text).ok()?.split_once('.')?;
         Some((epoch.parse().ok()?, transaction.parse().ok()?))
@@ -178,7 +176,7 @@ fn output(message: &BorrowedMessage<'_>) -> Output {
         batch,
         key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
         id: Bytes::copy_from_slice(id),
-        at: Timestamp(message.timestamp().to_millis().unwrap_or_default()),
+        at: written_at(message),
         value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
     }
 }
@@ -204,8 +202,7 @@ impl<T> Tail<T> {
             return Ok(self.reader.unassign()?);
         }
         let mut place = TopicPartitionList::new();
-        let from = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
-        place.add_partition_offset(&self.topic, number(partition), from)?;
+        place.add_partition_offset(&self.topic, number(partition), offset(from))?;
         Ok(self.reader.assign(&place)?)
     }
 
@@ -232,7 +229,7 @@ impl<T> Tail<T> {
         loop {
             match self.reader.poll(POLL) {
                 Some(Ok(message)) => {
-                    let at = offset(message.offset());
+                    let at = place(message.offset());
                     if at >= self.end {
                         return Ok(None);
                     }
@@ -252,6 +249,6 @@ impl<T> Tail<T> {
     }
 }
 
-fn offset(of_kafka: i64) -> u64 {
+fn place(of_kafka: i64) -> u64 {
     u64::try_from(of_kafka).unwrap_or_default()
 }

@@ -79,11 +79,21 @@ const NOBODYS: Seal = Seal { key: u8::MAX, mac: [0; 32] };
 /// The endpoint in a record that does not say which.
 const NO_ENDPOINT: &str = "unknown";
 
+/// What stands under a header of a record.
+pub(super) fn header<'a>(message: &'a BorrowedMessage<'_>, key: &str) -> Option<&'a [u8]> {
+    message.headers()?.iter().find(|header| header.key == key)?.value
+}
+
+/// When a record was written, as its producer or the broker says.
+pub(super) fn written_at(message: &BorrowedMessage<'_>) -> Timestamp {
+    Timestamp(message.timestamp().to_millis().unwrap_or_default())
+}
+
 struct Found<'a>(&'a BorrowedMessage<'a>);
 
 impl<'a> Found<'a> {
     fn header(&self, key: &str) -> Option<&'a [u8]> {
-        self.0.headers()?.iter().find(|header| header.key == key)?.value
+        header(self.0, key)
     }
 
     fn text(&self, key: &'static str) -> Result<&'a str, WireError> {
@@ -96,12 +106,12 @@ impl<'a> Found<'a> {
     }
 
     fn foreign<'b>(&'b self, body: &'b Bytes) -> Option<Foreign<'b>> {
-        let received_at = self.number(RECEIVED_AT).ok().or_else(|| self.0.timestamp().to_millis());
+        let received_at = self.number(RECEIVED_AT).ok().map(Timestamp);
         Some(Foreign {
             body,
             gate_signature: std::str::from_utf8(self.header(GATE_SIGNATURE)?).ok()?,
             endpoint: self.text(ENDPOINT).ok(),
-            received_at: Timestamp(received_at.unwrap_or_default()),
+            received_at: received_at.unwrap_or_else(|| written_at(self.0)),
         })
     }
 
@@ -115,7 +125,7 @@ impl<'a> Found<'a> {
                 endpoint,
                 secret: SecretIndex(u8::MAX),
                 signed_at: Timestamp(0),
-                received_at: Timestamp(self.0.timestamp().to_millis().unwrap_or_default()),
+                received_at: written_at(self.0),
                 timeliness: Timeliness::OutOfTime,
             }),
             (Some(_) | None, Some(_) | None) => Form::Own,

@@ -1,8 +1,11 @@
 //! How clients of the brokers are made, and the settings that exactly-once rests on.
 
+use super::telling::Telling;
 use super::topics::Topics;
 use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaResult;
 use rdkafka::producer::BaseProducer;
 use secrecy::{ExposeSecret, SecretString};
@@ -83,7 +86,7 @@ impl KafkaOptions {
 
     /// Why librdkafka does not take the properties, if it does not. Asks no broker.
     pub fn refusal(&self) -> Option<String> {
-        let made: KafkaResult<BaseProducer> = self.admin().create();
+        let made: KafkaResult<BaseProducer> = self.base().create();
         made.err().map(|error| error.to_string())
     }
 
@@ -103,8 +106,9 @@ impl KafkaOptions {
         config
     }
 
-    pub(super) fn admin(&self) -> ClientConfig {
-        self.base()
+    /// Asks for the topics, and makes them.
+    pub(super) fn admin(&self) -> KafkaResult<AdminClient<Telling>> {
+        self.base().create_with_context(Telling)
     }
 
     /// The member of the group that signals come to.
@@ -128,7 +132,11 @@ impl KafkaOptions {
     }
 
     /// Reads a partition that it is given, outside of any group, and fetches so much ahead.
-    pub(super) fn reader(&self, isolation: Isolation, ahead: Ahead) -> ClientConfig {
+    pub(super) fn reader(
+        &self,
+        isolation: Isolation,
+        ahead: Ahead,
+    ) -> KafkaResult<BaseConsumer<Telling>> {
         let mut config = self.base();
         config
             .set("group.id", format!("{}-reader", self.group))
@@ -140,7 +148,7 @@ impl KafkaOptions {
             .set("fetch.wait.max.ms", "10")
             .set("fetch.queue.backoff.ms", "5")
             .set("queued.max.messages.kbytes", ahead.kbytes());
-        config
+        config.create_with_context(Telling)
     }
 
     /// The door's producer.

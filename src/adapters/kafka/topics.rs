@@ -1,9 +1,9 @@
 //! The topics: their names, and making them.
 
 use super::settings::{KafkaOptions, LARGE_RECORD_BYTES, PATIENCE, SIGNAL_BYTES};
-use super::telling::Telling;
 use crate::wire::Topic;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::Offset;
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 #[derive(Clone, Debug)]
@@ -19,6 +19,11 @@ impl Topics {
     pub(super) fn name(&self, topic: Topic) -> String {
         format!("{}.{}", self.prefix, topic.word())
     }
+}
+
+/// A place in a partition, as librdkafka counts them.
+pub(super) fn offset(next: u64) -> Offset {
+    Offset::Offset(i64::try_from(next).unwrap_or(i64::MAX))
 }
 
 /// A partition, as librdkafka counts them.
@@ -53,7 +58,7 @@ const ATTEMPTS_SEGMENT_MS: &str = "3600000";
 
 /// Makes the topics that are not there, and leaves the others as they are. Says which it made.
 pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<String>, TopicsError> {
-    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let admin = options.admin()?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let partitions = number(options.partitions);
     let settings = ALL.map(|topic| settings(topic, usize::try_from(replication).unwrap_or(0)));
@@ -80,7 +85,7 @@ pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<Stri
 
 /// Removes the topics, with all that is in them.
 pub async fn remove(options: &KafkaOptions) -> Result<(), TopicsError> {
-    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let admin = options.admin()?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let patience =
@@ -103,7 +108,7 @@ pub async fn partitions(options: KafkaOptions) -> Result<KafkaOptions, TopicsErr
 }
 
 fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
-    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let admin = options.admin()?;
     let known = admin.inner().fetch_metadata(None, PATIENCE)?;
     let of = |topic: Topic| {
         let name = options.topics().name(topic);
@@ -123,7 +128,7 @@ fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
 
 /// How many brokers there are. Blocks.
 pub fn brokers(options: &KafkaOptions) -> Result<usize, TopicsError> {
-    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let admin = options.admin()?;
     Ok(admin.inner().fetch_metadata(None, PATIENCE)?.brokers().len())
 }
 
@@ -141,7 +146,7 @@ pub struct Deviation {
 
 /// Compares the topics with what exactly-once and the promise to lose nothing rest on.
 pub async fn verify(options: &KafkaOptions) -> Result<Vec<Deviation>, TopicsError> {
-    let admin: AdminClient<Telling> = options.admin().create_with_context(Telling)?;
+    let admin = options.admin()?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let mut found = vec![];
     let mut replicas = vec![];

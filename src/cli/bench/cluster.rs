@@ -9,8 +9,10 @@ use crate::adapters::kafka::{self, KafkaJournal, KafkaOptions, Past};
 use crate::adapters::redis::RedisOptions;
 use crate::attempt::Policy;
 use crate::audit;
+use crate::cli::Failure;
 use crate::cli::cluster::{Cluster, ClusterPlan};
 use crate::cli::host::{Host, HostPlan};
+use crate::cli::kept::random_hex;
 use crate::telemetry::Metrics;
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
@@ -23,9 +25,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 
 pub async fn run(args: &ClusterArgs) -> anyhow::Result<Report> {
-    let mut name = [0_u8; 4];
-    getrandom::fill(&mut name).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let name = format!("tidegate-bench-{}", data_encoding::HEXLOWER.encode(&name));
+    let name = format!("tidegate-bench-{}", random_hex(4).map_err(Failure::told)?);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let options = KafkaOptions {
         brokers: args.brokers.clone(),
@@ -59,13 +59,12 @@ async fn measured(args: &ClusterArgs, options: &KafkaOptions) -> anyhow::Result<
         policy: Policy::default(),
         attempts_memory: args.load.attempts_memory_mb << 20,
     };
-    let started = plan.start(metrics.clone()).await;
-    let cluster =
-        started.map_err(|failure| anyhow::anyhow!("{}; {}", failure.what, failure.fix))?;
+    let redis = Service::of(&plan.redis.place())?;
+    let cluster = plan.start(metrics.clone()).await.map_err(Failure::told)?;
     let ground = OnBrokers {
         lanes: options.lanes.min(options.partitions),
         broker: Service::of(&args.brokers)?,
-        redis: Service::of(args.redis.rsplit('@').next().unwrap_or_default())?,
+        redis,
         metrics: metrics.clone(),
         past: Arc::clone(&past),
         cluster,
@@ -88,7 +87,6 @@ struct Service(Option<(u32, f64)>);
 impl Service {
     fn of(address: &str) -> anyhow::Result<Self> {
         let port = address.rsplit(':').next().unwrap_or_default();
-        let port = port.split(['/', ',']).next().unwrap_or_default();
         let port = port.parse().with_context(|| format!("{address} names no port"))?;
         Ok(Self(listener(port).and_then(|pid| Some((pid, cpu_seconds_of(pid)?)))))
     }
@@ -144,6 +142,6 @@ impl Ground for OnBrokers {
     }
 
     async fn end(self) -> anyhow::Result<()> {
-        self.cluster.stop().await.map_err(|failure| anyhow::anyhow!(failure.what))
+        self.cluster.stop().await.map_err(Failure::told)
     }
 }

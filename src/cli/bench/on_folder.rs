@@ -5,7 +5,9 @@ use super::report::Costs;
 use super::stage::{Eye, Ground, SIGNING_KEY, Seen, trust};
 use crate::adapters::embedded::EmbeddedJournal;
 use crate::attempt::Policy;
+use crate::cli::Failure;
 use crate::cli::embedded::{Embedded, EmbeddedOptions};
+use crate::cli::kept::random_hex;
 use crate::ports::Journal;
 use crate::telemetry::Metrics;
 use crate::wire::Topic;
@@ -107,9 +109,7 @@ enum Folder {
 
 impl Folder {
     fn temporary() -> anyhow::Result<Self> {
-        let mut name = [0_u8; 8];
-        getrandom::fill(&mut name).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-        let name = data_encoding::HEXLOWER.encode(&name);
+        let name = random_hex(8).map_err(Failure::told)?;
         Ok(Self::Temporary(std::env::temp_dir().join(format!("tidegate-bench-{name}"))))
     }
 
