@@ -1,7 +1,7 @@
 //! CloudEvents 1.0, binary mode: the headers that travel beside an output's value.
 
 use super::Topic;
-use super::published::{FULFILLED_TYPE, METRIC_TYPE, MOVED_TYPE, rfc3339};
+use super::published::{FULFILLED_TYPE, METRIC_TYPE, MOVED_TYPE};
 use super::section::Record;
 
 /// What our outputs say they come from.
@@ -21,15 +21,22 @@ pub fn type_of(topic: Topic) -> Option<&'static str> {
     }
 }
 
-/// The headers of one record, in a fixed order.
-pub fn headers(topic: Topic, record: &Record<'_>) -> Option<[(&'static str, String); 6]> {
+/// How many headers a published record has.
+pub const HEADERS: usize = 6;
+
+/// The headers of one record, in a fixed order. `time` is the record's, as it is published.
+pub fn headers<'a>(
+    topic: Topic,
+    record: &Record<'a>,
+    time: &'a str,
+) -> Option<[(&'static str, &'a [u8]); HEADERS]> {
     let kind = type_of(topic)?;
     Some([
-        ("ce_specversion", SPEC_VERSION.to_owned()),
-        ("ce_id", String::from_utf8_lossy(record.id).into_owned()),
-        ("ce_type", kind.to_owned()),
-        ("ce_source", SOURCE.to_owned()),
-        ("ce_time", rfc3339(record.at)),
-        ("content-type", CONTENT_TYPE.to_owned()),
+        ("ce_specversion", SPEC_VERSION.as_bytes()),
+        ("ce_id", record.id),
+        ("ce_type", kind.as_bytes()),
+        ("ce_source", SOURCE.as_bytes()),
+        ("ce_time", time.as_bytes()),
+        ("content-type", CONTENT_TYPE.as_bytes()),
     ])
 }

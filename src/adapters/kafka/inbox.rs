@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Bytes of signals that may wait for a lane before its partitions are paused, and those below which
-/// they are resumed. Far apart: pausing throws away what has been fetched ahead.
-const PAUSE_AT: usize = 24 << 20;
-const RESUME_AT: usize = 6 << 20;
+/// Bytes of signals that may wait for a lane before nothing more is handed to it, and those below
+/// which its partitions are resumed where they had to be paused. Several batches.
+const PAUSE_AT: usize = 8 << 20;
+const RESUME_AT: usize = 4 << 20;
 
 #[derive(Default)]
 struct Waiting {
@@ -98,6 +98,12 @@ impl Inbox {
         };
         waiting.paused = change == Flow::Pause;
         Some(change)
+    }
+
+    /// Whether the lane has enough, and its partitions are not paused for it.
+    pub(super) fn is_full(&self) -> bool {
+        let waiting = self.lock();
+        !waiting.paused && waiting.bytes >= PAUSE_AT
     }
 
     pub(super) fn is_paused(&self) -> bool {

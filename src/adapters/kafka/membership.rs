@@ -185,6 +185,39 @@ impl Group {
         self.leaving().retain(|partition| !partitions.contains(partition));
     }
 
+    /// Lets lanes that have enough get on with it, for a moment.
+    fn wait_for_room(&self) {
+        let began = Instant::now();
+        while self.inboxes.iter().any(Inbox::is_full)
+            && began.elapsed() < ROOM_PATIENCE
+            && !self.closing.load(Ordering::SeqCst)
+        {
+            std::thread::sleep(ROOM_LOOK);
+        }
+    }
+
+    fn change_flows(&self, consumer: &BaseConsumer<Self>) {
+        for (at, inbox) in self.inboxes.iter().enumerate() {
+            let Some(flow) = inbox.flow() else { continue };
+            let theirs: Vec<u32> = self
+                .assigned()
+                .iter()
+                .filter(|(p, how)| {
+                    let flows = matches!(how, Assigned::Flowing { .. });
+                    self.seat(**p) == at && (flows || flow == Flow::Resume)
+                })
+                .map(|(p, _)| *p)
+                .collect();
+            let done = self.list(&theirs).and_then(|list| match flow {
+                Flow::Pause => consumer.pause(&list),
+                Flow::Resume => consumer.resume(&list),
+            });
+            if let Err(error) = done {
+                tracing::error!(%error, ?flow, "the flow of signals was not changed");
+            }
+        }
+    }
+
     fn leaving(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -377,12 +410,24 @@ fn is_gone(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(AutoOffsetReset | OffsetOutOfRange))
 }
 
+/// Messages after which the poller looks at the rest of its duties, if more wait.
+const DUTIES_EVERY: u32 = 64;
+
+/// How long the poller waits for a lane that has enough before it pauses what comes of its
+/// partitions. What has been fetched ahead of a pause is thrown away and fetched again; a lane that
+/// is only slower than the brokers has room again within a batch or two.
+const ROOM_PATIENCE: Duration = Duration::from_millis(200);
+const ROOM_LOOK: Duration = Duration::from_millis(1);
+
 fn poll(consumer: &BaseConsumer<Group>) {
     let group = consumer.context();
     let _at_the_end = Closes(&group.inboxes);
+    let mut since_duties = 0;
     while !group.closing.load(Ordering::SeqCst) {
         let polled_at = group.flows.load(Ordering::SeqCst);
-        match consumer.poll(POLL) {
+        let polled = consumer.poll(POLL);
+        since_duties = if polled.is_some() { since_duties + 1 } else { DUTIES_EVERY };
+        match polled {
             Some(Ok(message)) => {
                 if let Some((partition, next)) = group.take(&message, polled_at)
                     && let Err(error) =
@@ -396,9 +441,16 @@ fn poll(consumer: &BaseConsumer<Group>) {
                 tracing::error!(%error, "signals that were to be read are gone; this process ends");
                 break;
             }
-            Some(Err(error)) => tracing::warn!(%error, "the brokers gave an error for a signal"),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the brokers gave an error for a signal");
+                since_duties = DUTIES_EVERY;
+            }
             None => {}
         }
+        if since_duties < DUTIES_EVERY {
+            continue;
+        }
+        since_duties = 0;
         if let Some((_, why)) = consumer.client().fatal_error() {
             tracing::error!(why, "the brokers have given this process's name to another");
             break;
@@ -406,24 +458,7 @@ fn poll(consumer: &BaseConsumer<Group>) {
         if group.broken.load(Ordering::SeqCst) {
             break;
         }
-        for (at, inbox) in group.inboxes.iter().enumerate() {
-            let Some(flow) = inbox.flow() else { continue };
-            let theirs: Vec<u32> = group
-                .assigned()
-                .iter()
-                .filter(|(p, how)| {
-                    let flows = matches!(how, Assigned::Flowing { .. });
-                    group.seat(**p) == at && (flows || flow == Flow::Resume)
-                })
-                .map(|(p, _)| *p)
-                .collect();
-            let done = group.list(&theirs).and_then(|list| match flow {
-                Flow::Pause => consumer.pause(&list),
-                Flow::Resume => consumer.resume(&list),
-            });
-            if let Err(error) = done {
-                tracing::error!(%error, ?flow, "the flow of signals was not changed");
-            }
-        }
+        group.wait_for_room();
+        group.change_flows(consumer);
     }
 }

@@ -8,9 +8,11 @@ use super::records;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
 use super::topics::{Topics, number};
+use crate::attempt::Timestamp;
 use crate::ports::{Append, Commit, Committed, Part};
 use crate::wire::Topic;
 use crate::wire::cloudevents;
+use crate::wire::published::rfc3339;
 use crate::wire::section::{Record, records as records_of};
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY};
 use rdkafka::client::ClientContext;
@@ -219,6 +221,7 @@ impl Writer {
     }
 
     fn part(&self, part: &Part) -> Result<(), WriteError> {
+        let mut beside = Beside::of(part);
         for run in &part.runs {
             let topic = self.topics.name(run.topic);
             for record in records_of(&run.bytes) {
@@ -229,7 +232,7 @@ impl Writer {
                     .key(record.key)
                     .payload(record.value)
                     .timestamp(record.at.0)
-                    .headers(headers(run.topic, &record, part));
+                    .headers(beside.headers(run.topic, &record));
                 self.send(kafka)?;
             }
         }
@@ -240,12 +243,15 @@ impl Writer {
         &self,
         record: BaseRecord<'_, K, [u8], usize>,
     ) -> Result<(), WriteError> {
-        let began = Instant::now();
-        let mut record = record;
+        let (mut record, mut full_since) = (record, None);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((error, back)) if is_full(&error) && began.elapsed() < QUEUE_PATIENCE => {
+                Err((error, back)) if is_full(&error) => {
+                    let since: &mut Instant = full_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > QUEUE_PATIENCE {
+                        return Err(error.into());
+                    }
                     record = back;
                     std::thread::sleep(Duration::from_millis(1));
                 }
@@ -265,16 +271,37 @@ pub(super) const BATCH: &str = "tg-txn";
 /// The header that says which signal a dead letter was.
 pub(super) const POSITION: &str = "tg-position";
 
-/// Beside an output: what CloudEvents asks for, and the transaction that it came with.
-fn headers(topic: Topic, record: &Record<'_>, part: &Part) -> OwnedHeaders {
-    let transaction = format!("{}.{}", part.trailer.epoch, part.trailer.transaction);
-    let stamp = Header { key: BATCH, value: Some(transaction.as_str()) };
-    let mut headers = OwnedHeaders::new().insert(stamp);
-    if topic == Topic::DeadLetters {
-        headers = headers.insert(Header { key: POSITION, value: Some(record.id) });
+/// Beside an output: what CloudEvents asks for, and the transaction that it came with. Every header
+/// is an allocation of librdkafka's, so that room for all is asked for at once, and what is the same
+/// in all of them is put into words once.
+struct Beside {
+    transaction: String,
+    time: (Timestamp, String),
+}
+
+const HEADERS_MAX: usize = cloudevents::HEADERS + 2;
+
+impl Beside {
+    fn of(part: &Part) -> Self {
+        let at = part.trailer.at;
+        Self {
+            transaction: format!("{}.{}", part.trailer.epoch, part.trailer.transaction),
+            time: (at, rfc3339(at)),
+        }
     }
-    let events = cloudevents::headers(topic, record).into_iter().flatten();
-    events.fold(headers, |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value.as_str()) })
-    })
+
+    fn headers(&mut self, topic: Topic, record: &Record<'_>) -> OwnedHeaders {
+        let stamp = Header { key: BATCH, value: Some(self.transaction.as_str()) };
+        let mut headers = OwnedHeaders::new_with_capacity(HEADERS_MAX).insert(stamp);
+        if topic == Topic::DeadLetters {
+            headers = headers.insert(Header { key: POSITION, value: Some(record.id) });
+        }
+        if self.time.0 != record.at {
+            self.time = (record.at, rfc3339(record.at));
+        }
+        let events = cloudevents::headers(topic, record, &self.time.1).into_iter().flatten();
+        events.fold(headers, |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        })
+    }
 }
