@@ -77,6 +77,12 @@ format = "json"
         self.folder.path().join(format!("log-{instance}"))
     }
 
+    /// What a process has said, whole lines of it.
+    pub fn log_lines(&self, instance: &str) -> Vec<serde_json::Value> {
+        let said = fs::read_to_string(self.log(instance)).unwrap_or_default();
+        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The last thing that a process complained of.
     pub fn complaint(&self, instance: &str) -> String {
         let said = fs::read_to_string(self.log(instance)).unwrap_or_default();
@@ -98,11 +104,8 @@ format = "json"
         let mut served = Served { child, public: String::new(), api: String::new() };
         let began = Instant::now();
         loop {
-            let said = fs::read_to_string(&log).unwrap();
-            let ready = said.lines().find_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(line).ok()?;
-                (line["message"] == "ready").then_some(line)
-            });
+            let said = self.log_lines(instance);
+            let ready = said.iter().find(|line| line["message"] == "ready");
             if let Some(ready) = ready {
                 served.public = ready["public"].as_str().unwrap().to_owned();
                 served.api = ready["api"].as_str().unwrap().to_owned();
@@ -110,7 +113,7 @@ format = "json"
             }
             let ended = served.child.try_wait().unwrap();
             let soon = began.elapsed() < PATIENCE;
-            assert!(ended.is_none() && soon, "{instance} is not ready ({ended:?})\n{said}");
+            assert!(ended.is_none() && soon, "{instance} is not ready ({ended:?}) {said:?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -132,7 +132,7 @@ impl Node {
         let said = std::fs::File::create(self.folder.path().join("said")).unwrap();
         let script = r#"
             [ -e "$4" ] || java -cp "$1/*" kafka.tools.StorageTool format -t "$2" -c "$3" || exit 1
-            java -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$1/*" kafka.Kafka "$3" &
+            java ${KAFKA_HEAP_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1} -cp "$1/*" kafka.Kafka "$3" &
             read -r _ended
             kill -9 $!
             wait
