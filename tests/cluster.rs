@@ -6,7 +6,11 @@ mod support;
 
 mod on_kafka {
     use super::support::cluster::{Cluster, PATIENCE, sessions};
+    use super::support::says;
     use std::time::Duration;
+    use tidegate::adapters::kafka::{Changed, Past};
+    use tidegate::wire::Topic;
+    use tidegate::wire::trailer::Mark;
 
     #[actix::test]
     async fn what_is_paid_is_fulfilled_once() {
@@ -42,6 +46,48 @@ mod on_kafka {
         second.stop().await;
         first.pay(100, 200).await;
         assert_eq!(cluster.fulfills(200).await, sessions(0, 200));
+        first.stop().await;
+    }
+
+    /// Who wrote owner records in a partition, in order.
+    fn owners(cluster: &Cluster, partition: u32) -> Vec<String> {
+        let past = Past::open(cluster.options("judge"), says::admission()).unwrap();
+        let mut changelog = past.changelog().unwrap();
+        let (from, end) = past.bounds(Topic::Attempts, partition).unwrap();
+        changelog.aim(partition, from, end).unwrap();
+        let mut owners = vec![];
+        while let Some((_, changed)) = changelog.take().unwrap() {
+            if let Changed::Mark { mark: Mark::Owner(owner), .. } = changed {
+                owners.push(
+                    owner.writer.strip_prefix(&format!("{}/", cluster.group)).unwrap().to_owned(),
+                );
+            }
+        }
+        owners
+    }
+
+    /// Fenced by the newcomer, it would have to take over anew what it kept.
+    #[actix::test]
+    async fn who_hands_partitions_over_keeps_the_others_undisturbed() {
+        let cluster = Cluster::make("hands-over", 6, 2).await;
+        let first = cluster.start("a").await;
+        first.pay(0, 60).await;
+        cluster.fulfills(60).await;
+        // Past the last second with traffic nothing is written but what a hand-over writes.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let second = cluster.start("b").await;
+        first.pay(60, 120).await;
+        assert_eq!(cluster.fulfills(120).await, sessions(0, 120));
+        let of_b = |partition: u32| {
+            let lane = partition % 2;
+            vec![format!("a/{lane}"), format!("a/{lane}/released"), format!("b/{lane}")]
+        };
+        let of_a = |partition: u32| vec![format!("a/{}", partition % 2)];
+        let found: Vec<_> = (0..6).map(|partition| owners(&cluster, partition)).collect();
+        let moved = (0..6).filter(|p| found[*p as usize] == of_b(*p)).count();
+        let stayed = (0..6).filter(|p| found[*p as usize] == of_a(*p)).count();
+        assert_eq!((moved, stayed), (3, 3), "{found:?}");
+        second.stop().await;
         first.stop().await;
     }
 

@@ -2,8 +2,8 @@
 
 use super::attempt::{Core, Replied};
 use super::residents::Residents;
-use super::takeover::{TakeoverError, catch_up};
-use super::taking::{Taken, Taking};
+use super::takeover::TakeoverError;
+use super::taking::{Ready, Taken, Taking};
 use crate::crash;
 use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 #[derive(Clone, Copy, Debug)]
 pub struct DriverOptions {
@@ -58,12 +58,23 @@ pub struct Unreadable {
 /// The longest sleep without looking at the clock again.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
-/// How long a lane stands still for a repair. What it has come to stays, and the next try goes on
-/// from there; in between the lane hears whether its partitions are still its own.
-const REPAIR_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How long an apply that failed waits before it is tried again.
 const APPLY_AGAIN: Duration = Duration::from_millis(500);
+
+/// The same for one that met a partition under repair: what is of the others waits with it.
+const REPAIR_AGAIN: Duration = Duration::from_millis(50);
+
+/// What is heard of an apply.
+enum Heard {
+    /// The view has less of a partition than it must.
+    Lost {
+        partition: u32,
+        has: u64,
+    },
+    /// Some of it is to be applied again.
+    Again,
+    Over(Result<(), ViewError>),
+}
 
 pub struct Driver<J: Journal, V: View, C: Clock> {
     journal: J,
@@ -77,6 +88,10 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
+    /// Whether the journal has said once what is ours.
+    assigned: bool,
+    /// Told once the first partitions are ours.
+    ready: Option<oneshot::Sender<()>>,
 }
 
 impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
@@ -91,6 +106,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         seat: Seat,
         metrics: Metrics,
         drain: watch::Receiver<bool>,
+        ready: oneshot::Sender<()>,
     ) -> Self {
         let intake = journal.intake(seat);
         let taking = Taking::new(journal.clone(), view.clone(), metrics.clone());
@@ -105,37 +121,23 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             metrics,
             label: seat.lane.to_string(),
             drain,
+            assigned: false,
+            ready: Some(ready),
         }
     }
 
-    /// Waits for the first partitions, and makes them ours.
-    pub async fn begin(&mut self) -> Result<(), DriverError> {
-        let mut assigned = false;
-        while !assigned || !self.taking.is_idle() {
-            let (lane, clock) = (&self.lane, &self.clock);
-            tokio::select! {
-                biased;
-                incoming = self.intake.next(0) => {
-                    let closed = matches!(incoming, Incoming::Closed);
-                    assigned |= matches!(incoming, Incoming::Assigned(_));
-                    self.incoming(incoming);
-                    if closed {
-                        break;
-                    }
-                }
-                taken = self.taking.next(|| lane.owner(clock.now())) => self.owns(taken?).await?,
-            }
-        }
-        Ok(())
-    }
-
-    fn incoming(&mut self, incoming: Incoming) {
+    async fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Assigned(partitions) => self.taking.add(partitions),
-            Incoming::Revoked(partitions, _let_go_at_the_end) => {
+            Incoming::Assigned(partitions) => {
+                self.assigned = true;
+                self.taking.add(partitions);
+            }
+            Incoming::Revoked(partitions, letting_go) => {
                 self.taking.forget(&partitions);
                 self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
                 self.residents.forget_partitions(&partitions);
+                self.journal.release(&partitions).await;
+                drop(letting_go);
                 tracing::info!(?partitions, "let go");
             }
             Incoming::Signals(signals) => {
@@ -145,13 +147,25 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
+    async fn is_ready(&mut self, ready: Ready) -> Result<(), DriverError> {
+        match ready {
+            Ready::Taken(taken) => self.owns(taken).await,
+            Ready::Repaired => {
+                self.lane.told(Told::ViewAnswers, self.clock.now());
+                Ok(())
+            }
+        }
+    }
+
     async fn owns(&mut self, taken: Taken) -> Result<(), DriverError> {
-        let Taken { partition, takeover, states } = taken;
+        let Taken { partition, takeover, states, took } = taken;
         tracing::info!(
             partition,
             epoch = takeover.epoch,
             next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next),
             states,
+            journal_ms = took.journal.as_millis() as u64,
+            view_ms = took.view.as_millis() as u64,
             "took over"
         );
         let told = Told::Owns {
@@ -170,7 +184,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 
     /// Works until drained.
     pub async fn run(mut self) -> Result<(), DriverError> {
-        let (applied_to, mut applied_from) = mpsc::channel::<Result<(), ViewError>>(1);
+        let (applied_to, mut applied_from) = mpsc::channel::<Heard>(1);
         let mut draining = false;
         loop {
             while let Some(todo) = self.lane.next(self.clock.now()) {
@@ -200,6 +214,12 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                 }
             }
             self.show();
+            if self.assigned
+                && self.taking.is_idle()
+                && let Some(ready) = self.ready.take()
+            {
+                let _nobody_waits = ready.send(());
+            }
             let wake = self.lane.wakes_at().map(|at| at.since(self.clock.now()).max(0) as u64);
             // A clock that is set back makes any wait computed from it too long.
             let wait = wake.map_or(SLEEP_MAX, |wake| SLEEP_MAX.min(Duration::from_millis(wake)));
@@ -214,33 +234,32 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
                 Some(answer) = applied_from.recv() => self.applied(answer).await?,
-                taken = self.taking.next(|| lane.owner(clock.now())) => self.owns(taken?).await?,
-                incoming = self.intake.next(lane.wants()) => self.incoming(incoming),
+                ready = self.taking.next(|| lane.owner(clock.now())) => {
+                    self.is_ready(ready?).await?;
+                }
+                incoming = self.intake.next(lane.wants()) => self.incoming(incoming).await,
                 () = tokio::time::sleep(wait) => {}
             }
         }
     }
 
-    async fn applied(&mut self, answer: Result<(), ViewError>) -> Result<(), DriverError> {
+    async fn applied(&mut self, heard: Heard) -> Result<(), DriverError> {
         let now = self.clock.now();
-        match answer {
-            Err(ViewError::Regressed { partition, has, .. }) => {
+        match heard {
+            Heard::Lost { partition, has } => {
                 let has = ViewPosition { changelog: has, ..ViewPosition::default() };
                 if let Some(position) = self.lane.view_lacks(partition, has) {
-                    match self.repair(partition, position).await {
-                        Ok(()) | Err(DriverError::View(ViewError::Unavailable(_))) => {}
-                        Err(error) => return Err(error),
-                    }
+                    self.taking.repair(partition, position);
                 }
-                self.lane.told(Told::NotApplied, now);
             }
+            Heard::Again => self.lane.told(Told::NotApplied, now),
             // A store that gave up does not heal in this process; a start replays the view.
-            Err(lost @ ViewError::Broken(_)) => return Err(lost.into()),
-            Err(ViewError::Fenced { partition, ours, .. }) => {
+            Heard::Over(Err(lost @ ViewError::Broken(_))) => return Err(lost.into()),
+            Heard::Over(Err(ViewError::Fenced { partition, ours, .. })) => {
                 self.lane.told(Told::ViewFenced { partition, ours }, now);
             }
-            Ok(()) => self.lane.told(Told::Applied, now),
-            Err(error @ ViewError::Unavailable(_)) => {
+            Heard::Over(Ok(())) => self.lane.told(Told::Applied, now),
+            Heard::Over(Err(error @ (ViewError::Unavailable(_) | ViewError::Regressed { .. }))) => {
                 tracing::error!(%error, "the view did not take what was committed; trying again");
                 self.lane.told(Told::NotApplied, now);
             }
@@ -248,19 +267,34 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         Ok(())
     }
 
-    /// Writes behind, while the lane goes on.
-    fn apply(&self, applies: Vec<Apply>, answer: mpsc::Sender<Result<(), ViewError>>) {
+    /// Writes behind, while the lane goes on. What is of a partition under repair comes later: each
+    /// of the others is asked, so that all that were lost are found at once.
+    fn apply(&self, applies: Vec<Apply>, answer: mpsc::Sender<Heard>) {
         let view = self.view.clone();
+        let (later, applies): (Vec<Apply>, Vec<Apply>) =
+            applies.into_iter().partition(|apply| self.taking.is_about(apply.partition));
+        let mut again = !later.is_empty();
         actix_rt::spawn(async move {
-            let mut done = Ok(());
+            let mut heard = Heard::Over(Ok(()));
             for apply in applies {
-                done = view.apply(apply).await;
-                if done.is_err() {
-                    tokio::time::sleep(APPLY_AGAIN).await;
-                    break;
+                match view.apply(apply).await {
+                    Ok(()) => {}
+                    Err(ViewError::Regressed { partition, has, .. }) => {
+                        again = true;
+                        let _lane_is_gone = answer.send(Heard::Lost { partition, has }).await;
+                    }
+                    Err(error) => {
+                        tokio::time::sleep(APPLY_AGAIN).await;
+                        heard = Heard::Over(Err(error));
+                        break;
+                    }
                 }
             }
-            let _lane_is_gone = answer.send(done).await;
+            if again && matches!(heard, Heard::Over(Ok(()))) {
+                tokio::time::sleep(REPAIR_AGAIN).await;
+                heard = Heard::Again;
+            }
+            let _lane_is_gone = answer.send(heard).await;
         });
     }
 
@@ -368,7 +402,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         Ok(())
     }
 
-    async fn parked(&self, group: &Group, keys: Vec<String>) -> Result<Vec<Bytes>, DriverError> {
+    async fn parked(
+        &mut self,
+        group: &Group,
+        keys: Vec<String>,
+    ) -> Result<Vec<Bytes>, DriverError> {
         let held: HashMap<&String, Bytes> =
             keys.iter().filter_map(|key| Some((key, self.lane.dirty(key)?.clone()))).collect();
         let asked = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
@@ -387,38 +425,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     /// A look-up that the view may not answer from the past: where it is behind what it had
     /// acknowledged, it is repaired first.
     async fn look_up(
-        &self,
+        &mut self,
         partition: u32,
         keys: Vec<Bytes>,
     ) -> Result<Vec<Option<Bytes>>, DriverError> {
-        let looked = self.view.look_up(partition, keys.clone()).await?;
+        let looked = self.view.look_up(partition, keys).await?;
         let Some(position) = self.lane.view_lacks(partition, looked.position) else {
             return Ok(looked.values);
         };
-        self.repair(partition, position).await?;
-        let again = self.view.look_up(partition, keys).await?;
-        match self.lane.view_lacks(partition, again.position) {
-            None => Ok(again.values),
-            Some(_) => Err(ViewError::Unavailable("it forgets what it is given".to_owned()).into()),
-        }
-    }
-
-    async fn repair(&self, partition: u32, to: ViewPosition) -> Result<(), DriverError> {
-        self.metrics.view_repairs.inc();
-        tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
-        let catching_up = catch_up(&self.journal, &self.view, partition, to);
-        let Ok(done) = tokio::time::timeout(REPAIR_PATIENCE, catching_up).await else {
-            return Err(ViewError::Unavailable("it is still being repaired".to_owned()).into());
-        };
-        match done {
-            Ok(_replayed) => Ok(()),
-            // It forgot again meanwhile.
-            Err(TakeoverError::View(error @ ViewError::Regressed { .. })) => {
-                Err(ViewError::Unavailable(error.to_string()).into())
-            }
-            Err(TakeoverError::View(error)) => Err(error.into()),
-            Err(error) => Err(error.into()),
-        }
+        self.taking.repair(partition, position);
+        Err(ViewError::Unavailable(format!("it is shown partition {partition} again")).into())
     }
 
     fn show(&self) {

@@ -88,7 +88,7 @@ impl Engine {
             let (ended_to, ended) = oneshot::channel();
             let arbiter = Arbiter::new();
             let spawned = arbiter.spawn_fn(move || {
-                let mut driver = Driver::new(
+                let driver = Driver::new(
                     journal,
                     view,
                     clock,
@@ -98,17 +98,10 @@ impl Engine {
                     seat,
                     metrics,
                     drain,
+                    taken_to,
                 );
                 actix::spawn(async move {
-                    match driver.begin().await {
-                        Ok(()) => {
-                            let _nobody = taken_to.send(());
-                            let _nobody = ended_to.send(driver.run().await);
-                        }
-                        Err(error) => {
-                            let _nobody = ended_to.send(Err(error));
-                        }
-                    }
+                    let _nobody = ended_to.send(driver.run().await);
                 });
             });
             engine.lanes.push(RunningLane { lane, arbiter, ended });

@@ -27,3 +27,4 @@ mod taking;
 pub use attempt::{AttemptActor, Core, Decide, Replied, Reply};
 pub use driver::DriverOptions;
 pub use engine::{Engine, EngineError, EngineOptions};
+pub use takeover::{Each, TakeoverError, catch_up};

@@ -1,6 +1,6 @@
 //! Bringing the view up to the journal: whoever takes a partition over shows it what it lacks.
 
-use crate::ports::{Apply, Journal, JournalError, Replayed, View, ViewError, ViewPosition};
+use crate::ports::{Apply, JournalError, Replayed, View, ViewError, ViewPosition};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -33,20 +33,26 @@ struct Chunk {
     changelog: u64,
 }
 
-/// Replays into the view what the journal has and the view has not, and leaves it at `to` at least.
-/// Says how many states.
-pub async fn catch_up<J: Journal, V: View>(
-    journal: &J,
+/// What a replay hands things over to.
+pub type Each<'a> = &'a mut dyn FnMut(Replayed) -> ControlFlow<()>;
+
+/// Shows the view what it has not of a partition, and leaves it at `to` at least. `replay` hands over
+/// what was committed from a changelog position on, as a journal does. Says how many states.
+///
+/// Whoever else does the same meanwhile, in the same epoch, does no harm: what either brings was
+/// committed, and the view takes it only where it has everything before it.
+pub async fn catch_up<V: View, R>(
+    replay: R,
     view: &V,
     partition: u32,
     to: ViewPosition,
-) -> Result<u64, TakeoverError> {
+) -> Result<u64, TakeoverError>
+where
+    R: FnOnce(u64, Each<'_>) -> Result<u64, JournalError> + Send + 'static,
+{
     let from = view.position(partition).await?.changelog;
     let (chunk_to, mut chunks) = mpsc::channel::<Chunk>(CHUNKS_WAITING);
-    let reading = {
-        let journal = journal.clone();
-        tokio::task::spawn_blocking(move || read(&journal, partition, from, &chunk_to))
-    };
+    let reading = tokio::task::spawn_blocking(move || read(replay, from, &chunk_to));
     let (mut replayed, mut after) = (0, from);
     while let Some(Chunk { states, changelog, .. }) = chunks.recv().await {
         replayed += states.len() as u64;
@@ -67,9 +73,8 @@ pub async fn catch_up<J: Journal, V: View>(
     Ok(replayed)
 }
 
-fn read<J: Journal>(
-    journal: &J,
-    partition: u32,
+fn read(
+    replay: impl FnOnce(u64, Each<'_>) -> Result<u64, JournalError>,
     from: u64,
     to: &mpsc::Sender<Chunk>,
 ) -> Result<u64, JournalError> {
@@ -79,7 +84,7 @@ fn read<J: Journal>(
         // Nobody waits for it any more.
         Err(_) => ControlFlow::Break(()),
     };
-    let end = journal.replay(partition, from, &mut |replayed| match replayed {
+    let end = replay(from, &mut |replayed| match replayed {
         Replayed::State { key, value } => {
             chunk.bytes += key.len() + value.len();
             // Copies, so that a chunk does not keep whole frames in memory.

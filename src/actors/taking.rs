@@ -1,8 +1,9 @@
 //! Partitions on their way to being ours: taken over in the journal, then shown to the view as far
-//! as it lacks them. One at a time, beside whatever else the lane does, and let go of at any point.
+//! as it lacks them; and those that the view has lost some of, to be shown again. One at a time,
+//! beside whatever else the lane does, and let go of at any point.
 
 use super::driver::DriverError;
-use super::takeover::{TakeoverError, catch_up};
+use super::takeover::{Each, TakeoverError, catch_up};
 use crate::ports::{Journal, JournalError, Takeover, View, ViewError, ViewPosition};
 use crate::telemetry::Metrics;
 use crate::wire::trailer::Owner;
@@ -21,6 +22,14 @@ enum Step {
     Take,
     /// The journal knows that it is ours; the view lacks some of it.
     Show(Takeover),
+    /// It is ours, and the view had everything up to here once.
+    Repair(ViewPosition),
+}
+
+pub enum Ready {
+    Taken(Taken),
+    /// The view has everything again that it had acknowledged.
+    Repaired,
 }
 
 /// A partition that is ours, and that the view has everything of.
@@ -29,12 +38,22 @@ pub struct Taken {
     pub takeover: Takeover,
     /// States that the view lacked.
     pub states: u64,
+    pub took: Took,
+}
+
+/// How long the parts of a take-over took.
+#[derive(Clone, Copy, Default)]
+pub struct Took {
+    pub journal: Duration,
+    pub view: Duration,
 }
 
 enum Done {
     NotTaken(JournalError),
     NotShown(Takeover, TakeoverError),
-    Taken { takeover: Takeover, states: u64 },
+    Taken { takeover: Takeover, states: u64, took: Took },
+    NotRepaired(ViewPosition, TakeoverError),
+    Repaired { states: u64, took: Duration },
 }
 
 type Work = Pin<Box<dyn Future<Output = Done>>>;
@@ -87,19 +106,45 @@ impl<J: Journal, V: View> Taking<J, V> {
         self.under_way.take_if(|(partition, _)| partitions.contains(partition));
     }
 
+    /// Has the view shown again what it has lost of a partition that is ours.
+    pub fn repair(&mut self, partition: u32, to: ViewPosition) {
+        if self.is_about(partition) {
+            return;
+        }
+        self.metrics.view_repairs.inc();
+        tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
+        self.waiting.push_back((partition, Step::Repair(to)));
+    }
+
+    /// Whether something is to be done for a partition before the view can be relied on in it.
+    pub fn is_about(&self, partition: u32) -> bool {
+        let under_way = self.under_way.as_ref().is_some_and(|(it, _)| *it == partition);
+        under_way || self.waiting.iter().any(|(it, _)| *it == partition)
+    }
+
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.under_way.is_none()
     }
 
     /// The next partition that is ours. May be dropped while it waits, and goes on when it is asked
     /// again; for ever where there is nothing to take.
-    pub async fn next(&mut self, owner: impl Fn() -> Owner) -> Result<Taken, DriverError> {
+    pub async fn next(&mut self, owner: impl Fn() -> Owner) -> Result<Ready, DriverError> {
         loop {
             let (partition, done) = self.work(&owner).await;
             match done {
-                Done::Taken { takeover, states } => {
+                Done::Taken { takeover, states, took } => {
                     self.failures = 0;
-                    return Ok(Taken { partition, takeover, states });
+                    return Ok(Ready::Taken(Taken { partition, takeover, states, took }));
+                }
+                Done::Repaired { states, took } => {
+                    self.failures = 0;
+                    let took_ms = took.as_millis() as u64;
+                    tracing::info!(partition, states, took_ms, "the view is repaired");
+                    return Ok(Ready::Repaired);
+                }
+                Done::NotRepaired(to, error) => {
+                    self.not_shown(error, partition)?;
+                    self.again(partition, Step::Repair(to));
                 }
                 Done::NotTaken(error) => {
                     self.again_after(error, partition)?;
@@ -163,16 +208,31 @@ async fn take<J: Journal, V: View>(
     step: Step,
     owner: Owner,
 ) -> Done {
+    let began = Instant::now();
+    let past = {
+        let journal = journal.clone();
+        move |from: u64, each: Each<'_>| journal.replay(partition, from, each)
+    };
     let takeover = match step {
+        Step::Repair(to) => {
+            return match catch_up(past, &view, partition, to).await {
+                Ok(states) => Done::Repaired { states, took: began.elapsed() },
+                Err(error) => Done::NotRepaired(to, error),
+            };
+        }
         Step::Show(takeover) => takeover,
         Step::Take => match journal.take_over(partition, &owner).await {
             Ok(takeover) => takeover,
             Err(error) => return Done::NotTaken(error),
         },
     };
+    let of_journal = began.elapsed();
     let to = ViewPosition { epoch: takeover.epoch, changelog: takeover.changelog_end };
-    match catch_up(&journal, &view, partition, to).await {
-        Ok(states) => Done::Taken { takeover, states },
+    match catch_up(past, &view, partition, to).await {
+        Ok(states) => {
+            let took = Took { journal: of_journal, view: began.elapsed() - of_journal };
+            Done::Taken { takeover, states, took }
+        }
         Err(error) => Done::NotShown(takeover, error),
     }
 }

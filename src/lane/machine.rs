@@ -188,6 +188,7 @@ impl Lane {
                 }
             }
             Told::NotApplied => self.not_applied(),
+            Told::ViewAnswers => self.view_again_at = None,
             Told::ViewFenced { partition, ours } => {
                 let owned = self.owned.get(&partition);
                 if owned.is_some_and(|owned| owned.epoch == ours) {

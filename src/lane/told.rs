@@ -118,6 +118,8 @@ pub enum Told {
     JournalClosed,
     Applied,
     NotApplied,
+    /// What the view could not say it may say now.
+    ViewAnswers,
     /// Somebody newer shows the view this partition.
     ViewFenced {
         partition: u32,

@@ -238,6 +238,10 @@ pub trait Journal: Clone + Send + Sync + 'static {
     /// comes to somebody who is not is lost to them.
     fn flow(&self, partition: u32) -> impl Future<Output = Result<(), JournalError>> + Send;
 
+    /// Told by a lane that it has nothing under way any more for partitions that it let go of, and
+    /// never will again. It spares whoever has them next some care, where it can be kept.
+    fn release(&self, partitions: &[u32]) -> impl Future<Output = ()> + Send;
+
     /// Hands over what was committed to `partition` from the changelog position `from` on, until it is
     /// told to break off, and says where the changelog ends. Blocks.
     fn replay(

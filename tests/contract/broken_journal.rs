@@ -175,6 +175,10 @@ impl Journal for Broken {
         self.inner.flow(partition).await
     }
 
+    async fn release(&self, partitions: &[u32]) {
+        self.inner.release(partitions).await;
+    }
+
     fn replay(
         &self,
         partition: u32,

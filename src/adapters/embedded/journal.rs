@@ -232,6 +232,9 @@ impl Journal for EmbeddedJournal {
         Ok(())
     }
 
+    /// Its partitions are let go of by its end alone.
+    async fn release(&self, _partitions: &[u32]) {}
+
     fn replay(
         &self,
         partition: u32,

@@ -3,21 +3,36 @@
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::number;
-use crate::wire::WireError;
+use crate::ports::{JournalError, Replayed, ViewPosition};
 use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
+use crate::wire::{Topic, WireError};
+use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Owner records stand under a key of their own: compaction keeps the newest of each, and the last
 /// trailer must outlive the take-overs after it.
 pub(super) const OWNER_KEY: &[u8] = b"~owner";
 
+/// What stands behind the name of a writer that has let a partition go. Such a record takes the
+/// partition over for nobody, in an epoch of its own.
+const RELEASED: &str = "/released";
+
+pub(super) fn released(writer: &str) -> String {
+    format!("{writer}{RELEASED}")
+}
+
 /// Records from the end in which the last marks are looked for at first: more than one commit has.
 const TAIL: i64 = 4_000;
+
+/// States after which a replay says how far it is, where no mark does: compaction leaves one at the
+/// end of a partition alone.
+const UNMARKED: usize = 4_000;
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -72,8 +87,13 @@ impl Marks {
     }
 
     /// Whose the partition was last. Every owner writes a record before anything else.
-    pub(super) fn writer(&self) -> Option<&str> {
-        self.owner.as_ref().map(|owner| owner.writer.as_str())
+    pub(super) fn holder(&self) -> Option<&str> {
+        let writer = self.owner.as_ref().map(|owner| owner.writer.as_str())?;
+        Some(writer.strip_suffix(RELEASED).unwrap_or(writer))
+    }
+
+    fn is_release(&self) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.writer.ends_with(RELEASED))
     }
 
     fn see(&mut self, mark: Mark) {
@@ -110,6 +130,20 @@ impl Changelog<'_> {
         self.marks(&self.readers.committed, low, high)
     }
 
+    /// The newest committed marks, where they say that their writer let the partition go: nothing of
+    /// anybody is open in it.
+    pub(super) fn released(&self, newest: &Marks) -> Result<Option<Marks>, ReadError> {
+        if !newest.is_release() {
+            return Ok(None);
+        }
+        let (low, high) = self.bounds(&self.readers.uncommitted)?;
+        if self.bounds(&self.readers.committed)?.1 < high {
+            return Ok(None);
+        }
+        let marks = self.marks(&self.readers.committed, low, high)?;
+        Ok(Some(marks).filter(|marks| marks.owner == newest.owner))
+    }
+
     fn marks(&self, reader: &Reader, low: i64, high: i64) -> Result<Marks, ReadError> {
         let mut tail = TAIL;
         loop {
@@ -132,12 +166,27 @@ impl Changelog<'_> {
     pub(super) fn replay(
         &self,
         from: u64,
-        each: &mut dyn FnMut(&BorrowedMessage<'_>, Option<Mark>) -> ControlFlow<()>,
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, ReadError> {
         let (low, high) = self.settled()?;
         let from = i64::try_from(from).unwrap_or(i64::MAX).max(low);
+        let mut unmarked = 0;
         self.read(&self.readers.committed, from, high, &mut |message| {
-            Ok(each(message, self.mark(message)?))
+            let changelog = u64::try_from(message.offset()).unwrap_or_default() + 1;
+            if self.mark(message)?.is_some() {
+                unmarked = 0;
+                return Ok(each(Replayed::Upto { changelog }));
+            }
+            let state = each(Replayed::State {
+                key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
+                value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+            });
+            unmarked += 1;
+            if state.is_break() || unmarked < UNMARKED {
+                return Ok(state);
+            }
+            unmarked = 0;
+            Ok(each(Replayed::Upto { changelog }))
         })?;
         Ok(u64::try_from(high).unwrap_or_default())
     }
@@ -215,6 +264,69 @@ impl Changelog<'_> {
             partition: self.partition,
             offset: message.offset(),
         })
+    }
+}
+
+/// The changelogs of a cluster, read from outside of its group. Who is in it goes on meanwhile.
+#[derive(Clone)]
+pub struct Changelogs(Arc<Outside>);
+
+struct Outside {
+    readers: Mutex<Readers>,
+    topic: String,
+    partitions: u32,
+}
+
+impl Changelogs {
+    pub fn open(options: &KafkaOptions) -> Result<Self, JournalError> {
+        let readers = Readers::open(options).map_err(ReadError::Brokers)?;
+        let topic = options.topics().name(Topic::Attempts);
+        let partitions = options.partitions;
+        Ok(Self(Arc::new(Outside { readers: Mutex::new(readers), topic, partitions })))
+    }
+
+    pub fn partitions(&self) -> u32 {
+        self.0.partitions
+    }
+
+    /// In whose epoch a partition is now, and where its changelog ends. Blocks.
+    pub fn end(&self, partition: u32) -> Result<ViewPosition, JournalError> {
+        self.with(partition, |changelog| {
+            let epoch = changelog.committed_marks()?.epoch();
+            let (_, end) = changelog.bounds(&changelog.readers.committed)?;
+            Ok(ViewPosition { epoch, changelog: u64::try_from(end).unwrap_or_default() })
+        })
+    }
+
+    /// As `Journal::replay` does.
+    pub fn replay(
+        &self,
+        partition: u32,
+        from: u64,
+        each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
+    ) -> Result<u64, JournalError> {
+        self.with(partition, |changelog| changelog.replay(from, each))
+    }
+
+    fn with<T>(
+        &self,
+        partition: u32,
+        what: impl FnOnce(&Changelog<'_>) -> Result<T, ReadError>,
+    ) -> Result<T, JournalError> {
+        let Outside { readers, topic, .. } = &*self.0;
+        let readers = &readers.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(what(&Changelog { readers, topic, partition })?)
+    }
+}
+
+impl From<ReadError> for JournalError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Damaged { .. } => Self::Damaged(error.to_string()),
+            ReadError::Brokers(_) | ReadError::Open { .. } | ReadError::Silent { .. } => {
+                Self::Brokers(error.to_string())
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Journal port over Kafka.
 
-use super::changelog::{Changelog, Marks, ReadError, Readers};
+use super::changelog::{Changelog, Marks, Readers, released};
 use super::inbox::{Inbox, InboxIntake};
 use super::ingress::Ingress;
 use super::membership::Membership;
@@ -13,10 +13,8 @@ use crate::ports::{
 };
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
-use crate::wire::trailer::{Mark, Owner};
-use bytes::Bytes;
+use crate::wire::trailer::Owner;
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,14 +44,28 @@ struct Shared {
     held: Mutex<BTreeMap<u32, Held>>,
     /// Names that this process has initialized producers of. Whoever had one before is fenced.
     initialized: Mutex<BTreeSet<String>>,
+    /// Names of others that were fenced, and in which generation of the group. Whoever had a partition
+    /// before this generation is fenced once, however many it had.
+    fenced: Mutex<(Option<i32>, BTreeSet<String>)>,
 }
 
 /// A partition that this process has taken over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     epoch: u64,
     /// The first signal that no commit of ours covers.
     next: u64,
+    /// As it was taken over.
+    owner: Arc<Owner>,
+}
+
+/// What a take-over came to.
+enum Tried {
+    Taken(Takeover),
+    /// The group has moved on meanwhile: what was read may be of before somebody else had it.
+    Moved,
+    /// The owner record was not written: somebody else wrote under our name, or the group has moved.
+    NotWritten,
 }
 
 impl KafkaJournal {
@@ -70,7 +82,12 @@ impl KafkaJournal {
     /// Leaves the group. What the lanes have decided is committed; what they have not comes to whoever
     /// has the partitions next.
     pub async fn close(&self) {
-        let _panicked = self.blocking(|shared| shared.members.leave()).await;
+        let leaving = self.blocking(|shared| {
+            let held: Vec<u32> = shared.held().keys().copied().collect();
+            shared.release(&held);
+            shared.members.leave();
+        });
+        let _panicked = leaving.await;
     }
 
     async fn blocking<T: Send + 'static>(
@@ -99,6 +116,7 @@ impl Shared {
                 .collect::<Result<_, _>>()?,
             held: Mutex::default(),
             initialized: Mutex::default(),
+            fenced: Mutex::default(),
             options,
         })
     }
@@ -173,8 +191,20 @@ impl Shared {
         let of_ours = other.strip_prefix(&self.options.writer_name());
         if of_ours.is_some_and(|seat| seat.starts_with('/')) {
             self.initialize(other)?;
-        } else {
-            Writer::open(&self.options, other).map_err(written)?;
+            return Ok(());
+        }
+        let generation = self.members.generation();
+        // Held until it is done: another lane that needs the same need not do it again.
+        let mut fenced = self.fenced.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, names) = &mut *fenced;
+        if *of != generation {
+            (*of, *names) = (generation, BTreeSet::new());
+        }
+        if generation.is_none() || !names.contains(other) {
+            let fencing = Writer::open(&self.options, other).map_err(written)?;
+            names.insert(other.to_owned());
+            // Its end takes a while, and nobody need wait for that.
+            std::thread::spawn(move || drop(fencing));
         }
         Ok(())
     }
@@ -187,10 +217,11 @@ impl Shared {
             if self.members.is_leaving(partition) {
                 return Err(JournalError::NotAssigned { partition });
             }
-            if let Some(taken) = self.try_to_take_over(partition, owner)? {
-                return Ok(taken);
+            match self.try_to_take_over(partition, owner)? {
+                Tried::Taken(taken) => return Ok(taken),
+                Tried::Moved => {}
+                Tried::NotWritten => std::thread::sleep(AFTER_A_FENCE),
             }
-            std::thread::sleep(AFTER_A_FENCE);
         }
         if self.members.has(partition) {
             let why = format!("partition {partition} was not taken over in {TAKES_MAX} tries");
@@ -200,7 +231,7 @@ impl Shared {
     }
 
     fn flow(&self, partition: u32) -> Result<(), JournalError> {
-        let held = self.held().get(&partition).copied();
+        let held = self.held().get(&partition).cloned();
         match held.filter(|_| self.members.has(partition)) {
             Some(held) => self.members.flow(partition, held.next).map_err(brokers),
             None => Err(JournalError::NotAssigned { partition }),
@@ -232,38 +263,65 @@ impl Shared {
         Ok(())
     }
 
-    /// `None` where the owner record was not written: somebody else wrote under our name meanwhile,
-    /// or the group has moved on.
-    fn try_to_take_over(
-        &self,
-        partition: u32,
-        owner: &Owner,
-    ) -> Result<Option<Takeover>, JournalError> {
+    fn try_to_take_over(&self, partition: u32, owner: &Owner) -> Result<Tried, JournalError> {
         let seat = self.writers.seat(partition);
-        let mut slot = self.writers.lock(seat);
-        self.members.stop_flow(partition);
-        self.held().remove(&partition);
-        if !self.members.has(partition) {
-            return Err(JournalError::NotAssigned { partition });
-        }
         let name = self.options.writer(seat);
-        if slot.is_none() {
-            *slot = Some(self.initialize(&name)?);
-        }
-        let Some(writer) = slot.as_ref() else { return Err(JournalError::Closed) };
-        let readers = self.readers(partition);
-        let changelog = self.changelog(&readers, partition);
-        let newest = changelog.newest_marks().map_err(read)?;
-        self.refuse_strangers(partition, &newest, owner)?;
-        // Whoever was last here may be dead with a transaction open, or think that it is alive.
-        if let Some(other) = newest.writer().filter(|other| !self.has_initialized(other)) {
-            if !self.members.is_fresh(partition) {
-                // It was given to somebody else meanwhile. The word of that is on its way.
+        let generation = {
+            let mut slot = self.writers.lock(seat);
+            self.members.stop_flow(partition);
+            self.held().remove(&partition);
+            if !self.members.has(partition) {
                 return Err(JournalError::NotAssigned { partition });
             }
-            self.fence(other)?;
+            if slot.is_none() {
+                *slot = Some(self.initialize(&name)?);
+            }
+            self.members.generation()
+        };
+        // The lane goes on with its other partitions while this one is read.
+        let (marks, next) = self.found(partition, owner)?;
+        let slot = &mut *self.writers.lock(seat);
+        if generation.is_none() || self.members.generation() != generation {
+            return Ok(Tried::Moved);
         }
-        let marks = changelog.committed_marks().map_err(read)?;
+        // A commit of the lane was in doubt meanwhile.
+        let Some(writer) = slot.as_ref() else { return Ok(Tried::Moved) };
+        let epoch = marks.epoch() + 1;
+        let owner = Owner { writer: name, epoch, next, ..owner.clone() };
+        let changelog_end = match writer.take_over(&self.members, partition, &owner) {
+            Ok(end) => end,
+            Err(error) => {
+                tracing::warn!(%error, partition, "not taken over; trying again");
+                *slot = None;
+                return Ok(Tried::NotWritten);
+            }
+        };
+        let owner = Arc::new(owner);
+        self.held().insert(partition, Held { epoch, next, owner });
+        Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end }))
+    }
+
+    /// The last committed marks of a partition in which nobody else can write any more, and where to
+    /// go on in it.
+    fn found(&self, partition: u32, owner: &Owner) -> Result<(Marks, u64), JournalError> {
+        let readers = self.readers(partition);
+        let changelog = self.changelog(&readers, partition);
+        let newest = changelog.newest_marks()?;
+        self.refuse_strangers(partition, &newest, owner)?;
+        let other = newest.holder().filter(|other| !self.has_initialized(other));
+        if other.is_some() && !self.members.is_fresh(partition) {
+            // It was given to somebody else meanwhile. The word of that is on its way.
+            return Err(JournalError::NotAssigned { partition });
+        }
+        let marks = match (changelog.released(&newest)?, other) {
+            (Some(marks), _) => marks,
+            (None, Some(other)) => {
+                // It may be dead with a transaction open, or think that it is alive.
+                self.fence(other)?;
+                changelog.committed_marks()?
+            }
+            (None, None) => changelog.committed_marks()?,
+        };
         let committed = self.members.committed(partition).map_err(brokers)?;
         let next = marks.trailer.as_ref().map(|trailer| trailer.next);
         let next = match (next, committed) {
@@ -279,18 +337,32 @@ impl Shared {
         if begins > next {
             return Err(JournalError::Missing { partition, next, begins });
         }
-        let epoch = marks.epoch() + 1;
-        let owner = Owner { writer: name, epoch, next, ..owner.clone() };
-        let changelog_end = match writer.take_over(&self.members, partition, &owner) {
-            Ok(end) => end,
-            Err(error) => {
-                tracing::warn!(%error, partition, "not taken over; trying again");
+        Ok((marks, next))
+    }
+
+    /// Says of partitions that nobody here writes in them any more, so that whoever has them next
+    /// need not fence us. Where it cannot be said for certain, they will.
+    fn release(&self, partitions: &[u32]) {
+        for seat in 0..self.readers.len() {
+            let mut slot = self.writers.lock(seat);
+            let released: Vec<(u32, Owner)> = partitions
+                .iter()
+                .filter(|partition| self.writers.seat(**partition) == seat)
+                .filter_map(|partition| {
+                    let Held { epoch, next, owner } = self.held().remove(partition)?;
+                    let writer = released(&owner.writer);
+                    let epoch = epoch + 1;
+                    Some((*partition, Owner { writer, epoch, next, ..Owner::clone(&owner) }))
+                })
+                .collect();
+            let Some(writer) = slot.as_ref().filter(|_| !released.is_empty()) else { continue };
+            if let Err(error) = writer.release(&self.members, &released) {
+                tracing::warn!(%error, lane = seat, "not released; whoever is next fences this lane");
                 *slot = None;
-                return Ok(None);
+                // Brokers that do not answer are not asked once more by the next lane: an end waits.
+                break;
             }
-        };
-        self.held().insert(partition, Held { epoch, next });
-        Ok(Some(Takeover { epoch, trailer: marks.trailer, changelog_end }))
+        }
     }
 }
 
@@ -316,6 +388,11 @@ impl Journal for KafkaJournal {
         done.unwrap_or(Err(JournalError::Closed))
     }
 
+    async fn release(&self, partitions: &[u32]) {
+        let partitions = partitions.to_vec();
+        let _panicked = self.blocking(move |shared| shared.release(&partitions)).await;
+    }
+
     async fn flow(&self, partition: u32) -> Result<(), JournalError> {
         let done = self.blocking(move |shared| shared.flow(partition)).await;
         done.unwrap_or(Err(JournalError::Closed))
@@ -327,18 +404,8 @@ impl Journal for KafkaJournal {
         from: u64,
         each: &mut dyn FnMut(Replayed) -> ControlFlow<()>,
     ) -> Result<u64, JournalError> {
-        let hand_over = &mut |message: &rdkafka::message::BorrowedMessage<'_>, mark| {
-            let changelog = u64::try_from(message.offset()).unwrap_or_default() + 1;
-            match mark {
-                Some(Mark::Owner(_) | Mark::Trailer(_)) => each(Replayed::Upto { changelog }),
-                None => each(Replayed::State {
-                    key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
-                    value: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
-                }),
-            }
-        };
         let readers = self.0.readers(partition);
-        self.0.changelog(&readers, partition).replay(from, hand_over).map_err(read)
+        Ok(self.0.changelog(&readers, partition).replay(from, each)?)
     }
 
     fn intake(&self, seat: Seat) -> InboxIntake {
@@ -348,15 +415,6 @@ impl Journal for KafkaJournal {
 
 fn brokers(error: KafkaError) -> JournalError {
     JournalError::Brokers(error.to_string())
-}
-
-fn read(error: ReadError) -> JournalError {
-    match error {
-        ReadError::Damaged { .. } => JournalError::Damaged(error.to_string()),
-        ReadError::Brokers(_) | ReadError::Open { .. } | ReadError::Silent { .. } => {
-            JournalError::Brokers(error.to_string())
-        }
-    }
 }
 
 fn written(error: WriteError) -> JournalError {

@@ -6,7 +6,7 @@ use super::records;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
 use super::topics::{number, offset};
-use super::writer::Writers;
+use super::writer::{RELEASE, Writers};
 use crate::attempt::Position;
 use crate::ports::{Fetched, LettingGo, Seat};
 use crate::wire::admit::Admission;
@@ -35,9 +35,10 @@ const JOIN: Duration = Duration::from_secs(30);
 /// How long the place of a partition is asked for, before librdkafka is left to find it.
 const SOON: Duration = Duration::from_secs(2);
 
-/// How long leaving the group may take, once the lanes have nothing under way. Others wait no longer
-/// than for a process that died.
+/// How long leaving the group may take, once the lanes have nothing under way, with what is said to
+/// whoever comes next. Others wait no longer than for a process that died.
 pub const LEAVE_PATIENCE: Duration = Duration::from_secs(2);
+const LEAVE: Duration = LEAVE_PATIENCE.saturating_sub(RELEASE);
 
 const POLL: Duration = Duration::from_millis(100);
 
@@ -332,7 +333,7 @@ impl Membership {
     pub(super) fn leave(&self) {
         self.consumer.unsubscribe();
         let began = Instant::now();
-        while !self.group().assigned().is_empty() && began.elapsed() < LEAVE_PATIENCE {
+        while !self.group().assigned().is_empty() && began.elapsed() < LEAVE {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -370,6 +371,11 @@ impl Membership {
             *flowing = Assigned::Waiting;
         }
         group.inboxes[group.seat(partition)].forget(partition);
+    }
+
+    /// In which assignment of the group this process is a member; none where it is none.
+    pub(super) fn generation(&self) -> Option<i32> {
+        native::generation(&self.consumer)
     }
 
     /// What a transaction must carry so that it is refused once we are no member any more. Offsets
@@ -445,7 +451,9 @@ fn poll(consumer: &BaseConsumer<Group>) {
                 tracing::warn!(%error, "the brokers gave an error for a signal");
                 since_duties = DUTIES_EVERY;
             }
-            None => {}
+            // librdkafka looks once a second whether a heartbeat is due, unless somebody asks it
+            // something: an idle member would hear late that the group moves.
+            None => drop(native::generation(consumer)),
         }
         if since_duties < DUTIES_EVERY {
             continue;

@@ -31,6 +31,7 @@ mod telling;
 mod topics;
 mod writer;
 
+pub use changelog::Changelogs;
 pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;

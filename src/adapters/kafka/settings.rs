@@ -31,7 +31,7 @@ pub struct KafkaOptions {
 const SESSION: Duration = Duration::from_secs(6);
 
 /// A graceful hand-over takes one heartbeat of the one who takes over.
-pub(super) const HEARTBEAT: Duration = Duration::from_millis(500);
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(250);
 
 /// The longest that a transaction may stay open. A batch takes milliseconds.
 pub(super) const TRANSACTION: Duration = Duration::from_secs(15);

@@ -28,6 +28,9 @@ use std::time::{Duration, Instant};
 /// The longest wait for room in the producer's queue. A batch is far smaller than the queue.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a release may take. It spares others some care, and is not worth waiting for.
+pub(super) const RELEASE: Duration = Duration::from_millis(500);
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("{0}")]
@@ -157,7 +160,7 @@ impl Writer {
     ) -> Result<Committed, WriteError> {
         let next: Vec<(u32, u64)> =
             commit.parts.iter().map(|part| (part.partition, part.trailer.next)).collect();
-        self.transaction(members, &next, || {
+        self.transaction(members, &next, TRANSACTION, || {
             commit.forwards.iter().try_for_each(|forward| self.forward(forward))?;
             commit.parts.iter().try_for_each(|part| self.part(part))
         })
@@ -170,34 +173,56 @@ impl Writer {
         partition: u32,
         owner: &Owner,
     ) -> Result<u64, WriteError> {
+        let committed =
+            self.transaction(members, &[(partition, owner.next)], TRANSACTION, || {
+                self.owner(partition, owner)
+            })?;
+        committed.changelog.first().map(|(_, at)| *at).ok_or(WriteError::Malformed)
+    }
+
+    /// Writes down that nobody decides for these partitions from here on. It moves no position, so
+    /// that a group that is on the move cannot refuse it; who has been given up meanwhile has also
+    /// been fenced.
+    pub(super) fn release(
+        &self,
+        members: &Membership,
+        owners: &[(u32, Owner)],
+    ) -> Result<(), WriteError> {
+        self.transaction(members, &[], RELEASE, || {
+            owners.iter().try_for_each(|(partition, owner)| self.owner(*partition, owner))
+        })
+        .map(drop)
+    }
+
+    fn owner(&self, partition: u32, owner: &Owner) -> Result<(), WriteError> {
         let mut value = vec![];
         Mark::Owner(owner.clone()).encode(&mut value);
-        let committed = self.transaction(members, &[(partition, owner.next)], || {
-            let topic = self.topics.name(Topic::Attempts);
-            self.send(
-                BaseRecord::with_opaque_to(&topic, MARK)
-                    .partition(number(partition))
-                    .key(OWNER_KEY)
-                    .payload(value.as_slice()),
-            )
-        })?;
-        committed.changelog.first().map(|(_, at)| *at).ok_or(WriteError::Malformed)
+        let topic = self.topics.name(Topic::Attempts);
+        self.send(
+            BaseRecord::with_opaque_to(&topic, MARK)
+                .partition(number(partition))
+                .key(OWNER_KEY)
+                .payload(value.as_slice()),
+        )
     }
 
     fn transaction(
         &self,
         members: &Membership,
         next: &[(u32, u64)],
+        patience: Duration,
         write: impl FnOnce() -> Result<(), WriteError>,
     ) -> Result<Committed, WriteError> {
         let watch = self.producer.client().context();
         watch.marks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.producer.begin_transaction()?;
         write()?;
-        let metadata = members.metadata().ok_or(WriteError::NoMember)?;
-        let offsets = members.offsets(next)?;
-        self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)?;
-        native::commit_transaction(self.producer.client(), TRANSACTION)?;
+        if !next.is_empty() {
+            let metadata = members.metadata().ok_or(WriteError::NoMember)?;
+            let offsets = members.offsets(next)?;
+            self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)?;
+        }
+        native::commit_transaction(self.producer.client(), patience)?;
         if watch.suspect.load(Ordering::SeqCst) {
             return Err(WriteError::Suspect);
         }
