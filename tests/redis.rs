@@ -101,6 +101,30 @@ mod on_redis {
         assert_eq!(has(&view, "name10").await, (20, None), "nothing of before is left");
     }
 
+    /// Whoever else begins it anew meanwhile, such as `rebuild` beside an owner that repairs.
+    #[actix::test]
+    async fn an_apply_that_lost_its_first_pieces_is_refused() {
+        let server = Redis::start();
+        let (view, other) = (view(&server).await, view(&server).await);
+        let all = 100_000;
+        let long = view.apply(apply(0, 10, all, "first"));
+        let emptied = async {
+            while buckets(&server).len() < 100 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            server.says("FLUSHALL");
+            other.position(PARTITION).await.unwrap()
+        };
+        let (done, begun) = futures_util::future::join(long, emptied).await;
+        assert_eq!(begun.changelog, 0, "it was emptied before the apply was through");
+        assert!(matches!(done, Err(ViewError::Regressed { .. })), "it came to {done:?}");
+        assert_eq!(has(&other, "name0").await, (0, None));
+        view.apply(apply(0, 10, all, "first")).await.unwrap();
+        for name in ["name0", "name99999"] {
+            assert_eq!(has(&other, name).await, (10, Some(text("first"))));
+        }
+    }
+
     #[actix::test]
     async fn a_late_copy_of_an_apply_changes_nothing() {
         let server = Redis::start();

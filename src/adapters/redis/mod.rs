@@ -15,4 +15,4 @@ mod names;
 mod view;
 
 pub use connection::{NO_EVICTION, RedisError, RedisHealth, RedisOptions, examine};
-pub use view::RedisView;
+pub use view::{Account, RedisView};

@@ -29,6 +29,13 @@ pub struct RedisView {
     thread: Arc<Thread>,
 }
 
+/// What a view says that it has of a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    pub changelog: u64,
+    pub states: u64,
+}
+
 struct Server {
     connection: ConnectionManager,
     names: Names,
@@ -85,6 +92,18 @@ impl RedisView {
         Ok(Self { server, thread: Arc::new(thread) })
     }
 
+    /// How much it has of a partition, by its own account. Changes nothing.
+    pub async fn account(&self, partition: u32) -> Result<Account, ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.account(partition).await }).await
+    }
+
+    /// Throws away what it has of a partition. Whoever owns that finds it gone, and shows it again.
+    pub async fn begin_anew(&self, partition: u32) -> Result<(), ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move { server.begin_anew(partition).await }).await
+    }
+
     async fn ask<T, F>(&self, asking: F) -> Result<T, ViewError>
     where
         T: Send + 'static,
@@ -131,12 +150,13 @@ impl Server {
         apply: &Apply,
         states: &[(Bytes, Bytes)],
         piece: Piece,
+        life: &str,
     ) -> Result<(), ViewError> {
         let Apply { partition, after, position, .. } = apply;
         let mut keys = Keys::new(&self.names, *partition);
         let mut script = self.scripts.apply.prepare_invoke();
         script.arg(after).arg(position.epoch).arg(position.changelog);
-        script.arg(u8::from(piece == Piece::Last));
+        script.arg(u8::from(piece == Piece::Last)).arg(life);
         for (field, state) in states {
             script.arg(keys.index(field)).arg(field.as_ref()).arg(state.as_ref());
         }
@@ -196,12 +216,48 @@ impl Server {
             self.position(apply.partition).await?;
         }
         let mut pieces = cut(&apply.states);
+        // A view that begins anew between two pieces has lost the first of them.
+        let life = if pieces.len() > 1 { self.life(apply.partition).await? } else { String::new() };
         let last = pieces.pop().unwrap_or_default();
         for some in pieces.chunks(PIECES_IN_FLIGHT) {
-            let under_way = some.iter().map(|piece| self.apply_piece(apply, piece, Piece::Before));
+            let under_way =
+                some.iter().map(|piece| self.apply_piece(apply, piece, Piece::Before, &life));
             try_join_all(under_way).await?;
         }
-        self.apply_piece(apply, last, Piece::Last).await
+        self.apply_piece(apply, last, Piece::Last, &life).await
+    }
+
+    async fn account(&self, partition: u32) -> Result<Account, ViewError> {
+        let meta: HashMap<String, String> = self.meta("HGETALL", partition, &[]).await?;
+        let number = |text: &String| text.parse::<u64>().unwrap_or_default();
+        let counts = meta.iter().filter(|(name, _)| name.starts_with("b:"));
+        Ok(Account {
+            changelog: meta.get("changelog").map_or(0, number),
+            states: counts.map(|(_, count)| number(count)).sum(),
+        })
+    }
+
+    async fn begin_anew(&self, partition: u32) -> Result<(), ViewError> {
+        let _how_many: u64 = self.meta("DEL", partition, &[]).await?;
+        // Without a meta, all that is left goes.
+        self.position(partition).await.map(drop)
+    }
+
+    async fn life(&self, partition: u32) -> Result<String, ViewError> {
+        let life: Option<String> = self.meta("HGET", partition, &["life"]).await?;
+        // A view of before they were told apart has none.
+        Ok(life.unwrap_or_else(|| "0".to_owned()))
+    }
+
+    async fn meta<T: redis::FromRedisValue>(
+        &self,
+        command: &str,
+        partition: u32,
+        more: &[&str],
+    ) -> Result<T, ViewError> {
+        let mut asked = redis::cmd(command);
+        asked.arg(self.names.meta(partition)).arg(more);
+        asked.query_async(&mut self.connection.clone()).await.map_err(unavailable)
     }
 
     async fn scan(
