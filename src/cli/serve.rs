@@ -317,16 +317,21 @@ fn cluster(
     admission: Arc<Admission>,
     instance: String,
 ) -> Result<ClusterPlan, Failure> {
-    let missing = || Failure::new(exit::CONFIG, "`redis.url` is needed by the cluster engine", "");
-    let url = config.redis.url.as_ref().ok_or_else(missing)?;
     Ok(ClusterPlan {
         kafka: kafka(config, instance),
-        redis: RedisOptions { url: url.expose().into(), prefix: config.kafka.topic_prefix.clone() },
+        redis: redis(config)?,
         trust,
         admission,
         policy: config.policy,
         attempts_memory: attempts_memory(config),
     })
+}
+
+/// Where the view of a cluster is.
+pub(super) fn redis(config: &Config) -> Result<RedisOptions, Failure> {
+    let missing = || Failure::new(exit::CONFIG, "`redis.url` is needed by the cluster engine", "");
+    let url = config.redis.url.as_ref().ok_or_else(missing)?;
+    Ok(RedisOptions { url: url.expose().into(), prefix: config.kafka.topic_prefix.clone() })
 }
 
 /// How the brokers are reached. The number of partitions is theirs to say.

@@ -3,6 +3,7 @@
 use super::says;
 use super::services::kafka::Kafka;
 use super::services::redis::Redis;
+use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
@@ -144,6 +145,13 @@ impl Cluster {
             }
         }
         found
+    }
+
+    /// The newest committed state under each key, as whoever reads all of `attempts` finds them.
+    pub fn states(&self) -> BTreeMap<Bytes, Bytes> {
+        let records = self.records(Topic::Attempts).into_iter();
+        let states = records.filter(|(key, _)| !key.starts_with(b"~"));
+        states.map(|(key, value)| (Bytes::from(key), Bytes::from(value))).collect()
     }
 
     /// Writes a record into `signals` as a producer of somebody else would.
