@@ -53,7 +53,10 @@ async fn recovery_times_on_kafka() {
     let began = Instant::now();
     stage.load(attempts);
     println!("{attempts} attempts in {PARTITIONS} partitions, loaded in {:.1?}", began.elapsed());
-    println!("two `serve` processes with {LANES} lanes each, a session timeout of 6 s\n{}", heading());
+    println!(
+        "two `serve` processes with {LANES} lanes each, a session timeout of 6 s\n{}",
+        heading()
+    );
     restarts(&mut stage, rounds);
     deaths(&mut stage, rounds);
     hand_overs(&mut stage, rounds);
@@ -74,6 +77,7 @@ fn restarts(stage: &mut Stage, rounds: usize) {
         stage.start("a");
         note(stage, &paid, began, &mut first, &mut all);
         stage.settle();
+        stage.tell("a");
     }
     println!("{first}\n{all}");
 }
@@ -89,6 +93,7 @@ fn deaths(stage: &mut Stage, rounds: usize) {
         let paid = stage.pay_in(&theirs);
         note(stage, &paid, began, &mut first, &mut all);
         stage.settle();
+        stage.tell("b");
         stage.start("a");
         stage.settle();
     }
@@ -121,6 +126,8 @@ fn hand_overs(stage: &mut Stage, rounds: usize) {
             stage.settle();
             stage.has("a")
         });
+        stage.tell("a");
+        stage.tell("b");
         joined.rounds.push(moving);
         quiet.rounds.push(staying);
     }

@@ -15,6 +15,8 @@ mod kept;
 pub mod keys;
 mod logging;
 mod process;
+mod progress;
+pub mod rebuild;
 pub mod serve;
 pub mod topics;
 
@@ -102,6 +104,7 @@ pub enum Command {
     Bench(bench::BenchArgs),
     Audit(audit::AuditArgs),
     Doctor(doctor::DoctorArgs),
+    Rebuild(rebuild::RebuildArgs),
     Topics(topics::TopicsArgs),
     Completions(CompletionsArgs),
 }
@@ -147,6 +150,7 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Serve(args) => serve::serve(args).map(|()| exit::OK),
         Command::Send(args) => client::send::run(args, out),
         Command::Tail(args) => client::tail::run(args, out),
+        Command::Rebuild(args) => rebuild::run(args, out),
         Command::Topics(args) => topics::run(args, out),
         Command::Attempts(args) => client::attempts::run(args, out),
         Command::Completions(args) => {

@@ -173,8 +173,9 @@ impl<R: FeedReader> Following<R> {
     }
 }
 
+/// One record of a feed, as it is told to whoever reads it.
 #[derive(Serialize)]
-struct Line<'a> {
+pub struct Line<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -185,7 +186,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(feed: Feed, record: &'a FeedRecord) -> Option<Self> {
+    pub fn of(feed: Feed, record: &'a FeedRecord) -> Option<Self> {
         Some(Self {
             id: std::str::from_utf8(&record.id).ok()?,
             kind: match feed {

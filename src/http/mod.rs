@@ -30,5 +30,8 @@ pub mod problem;
 
 pub mod public;
 pub mod seen;
+
+pub use feeds::Line as FeedLine;
+
 #[cfg(test)]
 mod tests;

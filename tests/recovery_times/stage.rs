@@ -44,7 +44,9 @@ impl Stage {
     pub fn load(&mut self, attempts: usize) {
         for n in 1..=attempts {
             let session = self.sessions.one();
-            [CREATED, PROCESSING, COMPLETED].iter().for_each(|kind| self.payer.says(kind, &session));
+            [CREATED, PROCESSING, COMPLETED]
+                .iter()
+                .for_each(|kind| self.payer.says(kind, &session));
             if n % AHEAD == 0 {
                 self.eye.counts(self.expected + n - AHEAD);
             }
@@ -69,6 +71,17 @@ impl Stage {
 
     pub fn take(&mut self, name: &str) -> Served {
         self.running.remove(name).unwrap()
+    }
+
+    /// Tells what a process has logged since it started, where somebody asked for it: from there it
+    /// can be seen what took how long.
+    pub fn tell(&self, name: &str) {
+        if std::env::var_os("RECOVERY_LOGS").is_none() {
+            return;
+        }
+        for line in self.configured.log_lines(name) {
+            eprintln!("{name} {line}");
+        }
     }
 
     /// Pays once in each of these partitions, and says which sessions those are.
