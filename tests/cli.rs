@@ -35,6 +35,7 @@ fn help_is_reviewed_like_code() {
         &["topics", "verify"],
         &["audit"],
         &["doctor"],
+        &["rebuild"],
     ];
     for command in commands {
         let output = tidegate().args(command).arg("--help").env("COLUMNS", "100").output().unwrap();

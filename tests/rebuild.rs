@@ -1,6 +1,6 @@
 //! `tidegate rebuild`: whatever the view has become, it is what the journal says again.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -131,8 +131,9 @@ mod on_kafka {
         let cluster = Cluster::at_rest("rebuild-killed", PARTITIONS, 1_000).await;
         let configured = Configured::of(&cluster, &cluster.redis.url());
         let committed = cluster.states();
-        let mut unfinished = 0;
-        for millis in [20, 60, 100, 140, 180, 220, 300] {
+        let (mut left, mut half_way, mut millis) = (committed.clone(), 0, 20);
+        let began = Instant::now();
+        while half_way < 3 {
             let mut child = tidegate()
                 .args(["rebuild", "--yes", "--config"])
                 .arg(&configured.file)
@@ -142,10 +143,13 @@ mod on_kafka {
                 .unwrap();
             std::thread::sleep(Duration::from_millis(millis));
             child.kill().unwrap();
-            child.wait().unwrap();
-            unfinished += usize::from(shown(&cluster).await != committed);
+            let finished = child.wait().unwrap().success();
+            millis = if finished { 20 } else { millis + 10 };
+            let shows = shown(&cluster).await;
+            half_way += usize::from(shows != left && shows != committed);
+            left = shows;
+            assert!(began.elapsed() < 2 * PATIENCE, "none was killed in the middle of its work");
         }
-        println!("{unfinished} of 7 were in the middle");
         let again = configured.run(&["rebuild", "--yes", "--partition", "1", "-o", "json"]);
         assert_eq!(answer(&again)["partitions"][0]["partition"], 1);
         answer(&configured.run(&["rebuild", "--yes", "-o", "json"]));

@@ -143,11 +143,11 @@ impl Stage {
             said.lines().filter(|line| !line.starts_with(['*', '$', '+'])).collect();
         let (mut changelog, mut states) = (0, 0);
         for pair in words.chunks_exact(2) {
-            let number: u64 = pair[1].parse().unwrap();
+            let number = || pair[1].parse::<u64>().unwrap();
             match pair[0] {
-                "changelog" => changelog = number,
-                bucket if bucket.starts_with("b:") => states += number,
-                _epoch => {}
+                "changelog" => changelog = number(),
+                bucket if bucket.starts_with("b:") => states += number(),
+                _other => {}
             }
         }
         (changelog, states)

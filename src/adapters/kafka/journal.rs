@@ -57,6 +57,8 @@ struct Held {
     next: u64,
     /// As it was taken over.
     owner: Arc<Owner>,
+    /// Whether the lane commits under it; not while it is taken over anew.
+    current: bool,
 }
 
 /// What a take-over came to.
@@ -137,17 +139,18 @@ impl Shared {
     fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
         let seat = commit.parts.first().map_or(0, |part| self.writers.seat(part.partition));
         let mut slot = self.writers.lock(seat);
+        let Some(writer) = slot.as_ref() else { return Err(CommitError::InDoubt) };
         for part in &commit.parts {
             let partition = part.partition;
             let follows = self.held().get(&partition).is_some_and(|held| {
-                (held.epoch, held.next) == (part.trailer.epoch, part.trailer.previous)
+                held.current
+                    && (held.epoch, held.next) == (part.trailer.epoch, part.trailer.previous)
             });
             let ours = follows && self.members.has(partition);
             if !ours || self.writers.seat(partition) != seat {
                 return Err(CommitError::Fenced { partition });
             }
         }
-        let Some(writer) = slot.as_ref() else { return Err(CommitError::InDoubt) };
         match writer.commit(&self.members, commit) {
             Ok(committed) => {
                 let mut held = self.held();
@@ -158,15 +161,27 @@ impl Shared {
                 }
                 Ok(committed)
             }
+            // Known not to have happened, by a writer that is as good as before. What the lane remembers
+            // is of before it, and is read anew.
+            Err(error @ WriteError::Refused) => {
+                tracing::info!(%error, lane = seat, "taking over anew");
+                Err(CommitError::InDoubt)
+            }
             Err(error) => {
                 tracing::warn!(%error, lane = seat, "a commit is in doubt; what happened is read");
-                *slot = None;
+                self.distrust(&mut slot, seat);
                 if matches!(error, WriteError::Fenced) {
                     std::thread::sleep(AFTER_A_FENCE);
                 }
                 Err(CommitError::InDoubt)
             }
         }
+    }
+
+    /// Throws a writer away, with what was known of where its partitions stand.
+    fn distrust(&self, slot: &mut Option<Writer>, seat: usize) {
+        *slot = None;
+        self.held().retain(|partition, _| self.writers.seat(*partition) != seat);
     }
 
     fn initialized(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -194,19 +209,29 @@ impl Shared {
             return Ok(());
         }
         let generation = self.members.generation();
-        // Held until it is done: another lane that needs the same need not do it again.
-        let mut fenced = self.fenced.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, names) = &mut *fenced;
-        if *of != generation {
-            (*of, *names) = (generation, BTreeSet::new());
+        if generation.is_some() && self.was_fenced_in(generation, other) {
+            return Ok(());
         }
-        if generation.is_none() || !names.contains(other) {
-            let fencing = Writer::open(&self.options, other).map_err(written)?;
+        let fencing = Writer::open(&self.options, other).map_err(written)?;
+        // Its end takes a while, and nobody need wait for that.
+        std::thread::spawn(move || drop(fencing));
+        let (of, names) = &mut *self.fenced();
+        if *of == generation {
             names.insert(other.to_owned());
-            // Its end takes a while, and nobody need wait for that.
-            std::thread::spawn(move || drop(fencing));
         }
         Ok(())
+    }
+
+    fn fenced(&self) -> MutexGuard<'_, (Option<i32>, BTreeSet<String>)> {
+        self.fenced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn was_fenced_in(&self, generation: Option<i32>, name: &str) -> bool {
+        let mut fenced = self.fenced();
+        if fenced.0 != generation {
+            *fenced = (generation, BTreeSet::new());
+        }
+        fenced.1.contains(name)
     }
 
     fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
@@ -232,7 +257,7 @@ impl Shared {
 
     fn flow(&self, partition: u32) -> Result<(), JournalError> {
         let held = self.held().get(&partition).cloned();
-        match held.filter(|_| self.members.has(partition)) {
+        match held.filter(|held| held.current && self.members.has(partition)) {
             Some(held) => self.members.flow(partition, held.next).map_err(brokers),
             None => Err(JournalError::NotAssigned { partition }),
         }
@@ -269,7 +294,9 @@ impl Shared {
         let generation = {
             let mut slot = self.writers.lock(seat);
             self.members.stop_flow(partition);
-            self.held().remove(&partition);
+            if let Some(held) = self.held().get_mut(&partition) {
+                held.current = false;
+            }
             if !self.members.has(partition) {
                 return Err(JournalError::NotAssigned { partition });
             }
@@ -281,6 +308,9 @@ impl Shared {
         // The lane goes on with its other partitions while this one is read.
         let (marks, next) = self.found(partition, owner)?;
         let slot = &mut *self.writers.lock(seat);
+        if self.members.is_leaving(partition) || !self.members.has(partition) {
+            return Err(JournalError::NotAssigned { partition });
+        }
         if generation.is_none() || self.members.generation() != generation {
             return Ok(Tried::Moved);
         }
@@ -290,14 +320,15 @@ impl Shared {
         let owner = Owner { writer: name, epoch, next, ..owner.clone() };
         let changelog_end = match writer.take_over(&self.members, partition, &owner) {
             Ok(end) => end,
+            Err(WriteError::Refused) => return Ok(Tried::Moved),
             Err(error) => {
                 tracing::warn!(%error, partition, "not taken over; trying again");
-                *slot = None;
+                self.distrust(slot, seat);
                 return Ok(Tried::NotWritten);
             }
         };
         let owner = Arc::new(owner);
-        self.held().insert(partition, Held { epoch, next, owner });
+        self.held().insert(partition, Held { epoch, next, owner, current: true });
         Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end }))
     }
 
@@ -349,7 +380,7 @@ impl Shared {
                 .iter()
                 .filter(|partition| self.writers.seat(**partition) == seat)
                 .filter_map(|partition| {
-                    let Held { epoch, next, owner } = self.held().remove(partition)?;
+                    let Held { epoch, next, owner, .. } = self.held().remove(partition)?;
                     let writer = released(&owner.writer);
                     let epoch = epoch + 1;
                     Some((*partition, Owner { writer, epoch, next, ..Owner::clone(&owner) }))
@@ -358,7 +389,7 @@ impl Shared {
             let Some(writer) = slot.as_ref().filter(|_| !released.is_empty()) else { continue };
             if let Err(error) = writer.release(&self.members, &released) {
                 tracing::warn!(%error, lane = seat, "not released; whoever is next fences this lane");
-                *slot = None;
+                self.distrust(&mut slot, seat);
                 // Brokers that do not answer are not asked once more by the next lane: an end waits.
                 break;
             }

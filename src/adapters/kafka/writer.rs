@@ -40,6 +40,10 @@ pub(super) enum WriteError {
     Fenced,
     #[error("this process is no member of the group")]
     NoMember,
+    /// The group has moved on, and took no offsets. The brokers have said of the transaction that it
+    /// is aborted: its outcome is known.
+    #[error("the group has moved on; nothing was committed")]
+    Refused,
     #[error("the transaction was not committed for certain: {0}")]
     Unknown(String),
     #[error("a connection was lost within the transaction: what is repeated of it may come late")]
@@ -50,11 +54,7 @@ pub(super) enum WriteError {
 
 impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
-        let code = if let KafkaError::Transaction(error) = &error {
-            Some(error.code())
-        } else {
-            error.rdkafka_error_code()
-        };
+        let code = code_of(&error);
         if code == Some(RDKafkaErrorCode::Fenced) { Self::Fenced } else { Self::Kafka(error) }
     }
 }
@@ -148,6 +148,9 @@ impl Writer {
     pub(super) fn open(options: &KafkaOptions, writer: &str) -> Result<Self, WriteError> {
         let config = options.transactions(&options.transactional_id(writer));
         let producer: ThreadedProducer<Watch> = config.create_with_context(Watch::default())?;
+        // Asked for its name before it has reached a broker, librdkafka tries again half a second later.
+        let topic = options.topics().name(Topic::Attempts);
+        producer.client().fetch_metadata(Some(&topic), PATIENCE)?;
         producer.init_transactions(PATIENCE)?;
         producer.client().context().suspect.store(false, Ordering::SeqCst);
         Ok(Self { producer, topics: options.topics() })
@@ -220,7 +223,8 @@ impl Writer {
         if !next.is_empty() {
             let metadata = members.metadata().ok_or(WriteError::NoMember)?;
             let offsets = members.offsets(next)?;
-            self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE)?;
+            let sent = self.producer.send_offsets_to_transaction(&offsets, &metadata, PATIENCE);
+            sent.map_err(|error| self.refused(error))?;
         }
         native::commit_transaction(self.producer.client(), patience)?;
         if watch.suspect.load(Ordering::SeqCst) {
@@ -233,6 +237,18 @@ impl Writer {
         };
         let changelog: Option<Vec<_>> = next.iter().map(|(p, _)| after(*p)).collect();
         Ok(Committed { changelog: changelog.ok_or(WriteError::Malformed)? })
+    }
+
+    /// Ends a transaction whose offsets were not taken. What the group refuses while it moves is
+    /// certain once the abort is: anything else about it is in doubt.
+    fn refused(&self, error: KafkaError) -> WriteError {
+        use RDKafkaErrorCode::{IllegalGeneration, RebalanceInProgress};
+        if !matches!(code_of(&error), Some(IllegalGeneration | RebalanceInProgress)) {
+            return error.into();
+        }
+        let aborted = self.producer.abort_transaction(PATIENCE);
+        let suspect = self.producer.client().context().suspect.load(Ordering::SeqCst);
+        if aborted.is_ok() && !suspect { WriteError::Refused } else { error.into() }
     }
 
     fn forward(&self, forward: &Append) -> Result<(), WriteError> {
@@ -284,6 +300,13 @@ impl Writer {
             }
         }
     }
+}
+
+fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    if let KafkaError::Transaction(error) = error {
+        return Some(error.code());
+    }
+    error.rdkafka_error_code()
 }
 
 fn is_full(error: &KafkaError) -> bool {
