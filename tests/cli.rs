@@ -51,6 +51,20 @@ fn help_is_reviewed_like_code() {
 }
 
 #[test]
+fn the_version_names_the_client_of_the_brokers_and_what_it_was_built_with() {
+    let said = |option: &str| {
+        let output = tidegate().arg(option).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let short = said("-V");
+    assert_eq!(short, concat!("tidegate ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = said("--version");
+    let library = long.strip_prefix(short.trim_end()).unwrap().trim_start();
+    assert!(library.starts_with("librdkafka 2."), "{long}");
+    assert!(library.contains("sasl_plain") && library.contains("gzip"), "{long}");
+}
+
+#[test]
 fn stories_end_as_they_are_told() {
     let folder = folder();
     let dev = Dev::start(folder.path());

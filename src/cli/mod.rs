@@ -22,6 +22,7 @@ pub mod topics;
 
 pub use failure::Failure;
 
+use crate::adapters::kafka::{Library, library};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::io::{self, Write};
@@ -85,10 +86,17 @@ Exit codes:
 
 /// Turns signed payment webhooks into exactly one fulfillment per attempt.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, before_long_help = EXAMPLES, after_long_help = EXIT_CODES)]
+#[command(name = "tidegate", version, long_version = long_version())]
+#[command(before_long_help = EXAMPLES, after_long_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// What `--version` adds to `-V`.
+fn long_version() -> String {
+    let Library { version, features } = library();
+    format!("{}\nlibrdkafka {version} ({features})", env!("CARGO_PKG_VERSION"))
 }
 
 #[derive(Debug, Subcommand)]

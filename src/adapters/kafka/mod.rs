@@ -15,6 +15,7 @@
 //! | `telling`   | what the client says of itself, in our log                                |
 //! | `feeds`     | committed outputs, for whoever reads them over HTTP                       |
 //! | `past`      | the whole journal again, for whoever proves it                            |
+//! | `library`   | what librdkafka was built with                                            |
 //! | `native`    | the two things that rdkafka does not offer; all `unsafe` is there         |
 
 mod changelog;
@@ -22,6 +23,7 @@ mod feeds;
 mod inbox;
 mod ingress;
 mod journal;
+mod library;
 mod membership;
 mod native;
 mod past;
@@ -35,6 +37,7 @@ pub use changelog::Changelogs;
 pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
 pub use journal::KafkaJournal;
+pub use library::{Library, library};
 pub use membership::LEAVE_PATIENCE;
 pub use past::{Changed, Output, Past, PastError, Tail, Watch};
 pub use settings::KafkaOptions;
