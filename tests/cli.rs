@@ -4,6 +4,9 @@
 
 mod support;
 
+#[path = "cli/health.rs"]
+mod health;
+
 use expect_test::expect_file;
 use serde_json::Value;
 use std::io::Read;
@@ -14,7 +17,7 @@ use support::running::{Dev, PATIENCE, folder, tidegate};
 /// Every page of help, so that a change of words is seen and meant.
 #[test]
 fn help_is_reviewed_like_code() {
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 21] = [
         &[],
         &["dev"],
         &["serve"],
@@ -24,6 +27,7 @@ fn help_is_reviewed_like_code() {
         &["attempts", "get"],
         &["attempts", "list"],
         &["attempts", "timeline"],
+        &["health"],
         &["check"],
         &["config"],
         &["config", "example"],

@@ -106,6 +106,7 @@ pub enum Command {
     Send(client::send::SendArgs),
     Tail(client::tail::TailArgs),
     Attempts(client::attempts::AttemptsArgs),
+    Health(client::health::HealthArgs),
     Check(check::CheckArgs),
     Config(config_command::ConfigArgs),
     /// Measures this machine with an honest load
@@ -161,6 +162,7 @@ pub fn run(cli: &Cli, out: &mut impl Write) -> io::Result<u8> {
         Command::Rebuild(args) => rebuild::run(args, out),
         Command::Topics(args) => topics::run(args, out),
         Command::Attempts(args) => client::attempts::run(args, out),
+        Command::Health(args) => client::health::run(args, crate::config::environment(), out),
         Command::Completions(args) => {
             // The library panics where it cannot write, such as into a pipe that has ended.
             let mut script = vec![];

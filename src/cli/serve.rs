@@ -59,7 +59,7 @@ pub struct ListenArgs {
     pub ops: Option<SocketAddr>,
 }
 
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write a numeric address and a port, such as 127.0.0.1:8480")
 }
 

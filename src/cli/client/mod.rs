@@ -5,6 +5,7 @@
 
 pub mod attempts;
 mod event;
+pub mod health;
 pub mod send;
 mod sense;
 mod storm;
