@@ -82,10 +82,16 @@ listens() { in_network timeout 5 bash -c ": < /dev/tcp/$1/$2"; }
 
 does_not_listen() { ! listens "$@"; }
 
+end_with_children() { # PID
+  local child
+  for child in $(pgrep --parent "$1"); do end_with_children "$child"; done
+  kill -KILL "$1" 2>/dev/null
+}
+
 # Ends what was started and unmounts what was mounted. Without TIDEGATE_KEEP nothing stays but the log.
 clean_up() {
   local pid
-  for pid in "${started_pids[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+  for pid in "${started_pids[@]}"; do end_with_children "$pid"; done
   wait 2>/dev/null
   if [ -d "$state/store" ]; then
     buildah rm --all > /dev/null 2>&1
@@ -95,5 +101,5 @@ clean_up() {
     umount "$state/store/overlay" 2>/dev/null
     rm -rf "$state/store" "$state/run" "$state/storage.conf" "$state/vendor" "$state/cargo.toml"
   fi
-  rm -rf "$state"/{slips,secrets,kafka,redis,prometheus,debian,hosts}
+  rm -rf "$state"/{said,slips,secrets,kafka,redis,prometheus,debian,hosts}
 }
