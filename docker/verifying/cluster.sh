@@ -61,10 +61,8 @@ start_prometheus() {
 as_member() { # NUMBER COMMAND...
   local number=$1 listener port
   shift
-  local run_options=(
-    --volume "$state/secrets:/run/secrets:ro"
-    --volume "$PWD/docker/cluster.toml:/etc/tidegate/tidegate.toml:ro"
-  )
+  local run_options=(--volume "$PWD/docker/cluster.toml:/etc/tidegate/tidegate.toml:ro")
+  mount_secrets
   while IFS= read -r listener; do run_options+=(--env "$listener"); done < <(environment_of "tidegate-$number")
   for listener in PUBLIC:8480 API:8481 OPS:8482; do
     port=${listener#*:}
@@ -97,6 +95,14 @@ fulfilled() { # NUMBER SESSION...: exactly these
   [ "$(grep -o 'ful_[a-z_0-9]*' <<< "$told" | sort)" = "$(printf 'ful_%s\n' "$@" | sort)" ]
 }
 
+# One broker keeps one copy, and the doctor says so of each topic.
+the_doctor_finds_one_broker() {
+  local told
+  told=$(member 1 tidegate doctor --config /etc/tidegate/tidegate.toml)
+  printf '%s\n' "$told"
+  grep -q 'replicas is 1$' <<< "$told" && ! grep '^FAIL' <<< "$told" | grep -v 'replicas is 1$'
+}
+
 run_cluster() {
   heading "the cluster of compose.yaml"
   local config=/etc/tidegate/tidegate.toml topics one two one_waited two_waited number
@@ -111,7 +117,7 @@ run_cluster() {
   mapfile -t topics < <(command_of topics)
   check "the topics are made" says "made tidegate.signals" within 60 member 1 tidegate "${topics[@]}"
   check "asked again, they are left as they are" says "every topic is there already" member 1 tidegate "${topics[@]}"
-  check "the doctor finds nothing" member 1 tidegate doctor --config "$config"
+  check "the doctor finds nothing but that there is one broker" the_doctor_finds_one_broker
 
   start_member 1; one=$process one_waited=$waited
   start_member 2; two=$process two_waited=$waited

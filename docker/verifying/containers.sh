@@ -1,7 +1,6 @@
 # Sourced by docker/verify: containers of the image, in a network of their own.
 
 network=
-container_ids=()
 started_pids=()
 
 # A network with nothing in it but the loopback and one more address, for as long as we live.
@@ -25,7 +24,15 @@ make_container() { # NAME OPTIONS...
   local name=$1
   shift
   buildah from --pull-never --name "$name" "$@" "$image" > /dev/null || give_up "no container can be made"
-  container_ids+=("$name")
+}
+
+# The secrets as compose.yaml and docker/README.md mount them, each by itself: the folder lets nobody
+# in but its owner.
+mount_secrets() {
+  local secret
+  for secret in "$state"/secrets/*; do
+    run_options+=(--volume "$secret:/run/secrets/$(basename "$secret"):ro")
+  done
 }
 
 # Runs as the image's user, in its root, with its volume; more options stand in `run_options`.
@@ -85,20 +92,23 @@ does_not_listen() { ! listens "$@"; }
 end_with_children() { # PID
   local child
   for child in $(pgrep --parent "$1"); do end_with_children "$child"; done
-  kill -KILL "$1" 2>/dev/null
+  kill -KILL "$1"
 }
 
 # Ends what was started and unmounts what was mounted. Without TIDEGATE_KEEP nothing stays but the log.
 clean_up() {
   local pid
+  # The shell tells of every child that is killed.
+  exec 2> /dev/null
   for pid in "${started_pids[@]}"; do end_with_children "$pid"; done
-  wait 2>/dev/null
+  wait
   if [ -d "$state/store" ]; then
-    buildah rm --all > /dev/null 2>&1
-    [ -n "${TIDEGATE_KEEP:-}" ] || buildah rmi --all --force > /dev/null 2>&1
+    buildah umount --all > /dev/null
+    buildah rm --all > /dev/null
+    [ -n "${TIDEGATE_KEEP:-}" ] || buildah rmi --all --force > /dev/null
   fi
   if [ -z "${TIDEGATE_KEEP:-}" ]; then
-    umount "$state/store/overlay" 2>/dev/null
+    umount "$state/store/overlay"
     rm -rf "$state/store" "$state/run" "$state/storage.conf" "$state/vendor" "$state/cargo.toml"
   fi
   rm -rf "$state"/{said,slips,secrets,kafka,redis,prometheus,debian,hosts}

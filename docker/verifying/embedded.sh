@@ -24,12 +24,21 @@ is_not_root() {
     && grep -q '^CapEff:\s*0*$' "/proc/$1/status"
 }
 
+# A file of its user anywhere else would not be written where the root may only be read.
+writes_in_its_volume_alone() {
+  local root
+  root=$(buildah mount embedded) || return 1
+  find "$root" -xdev -user 10001 ! -path "$root/var/lib/tidegate"
+  [ -z "$(find "$root" -xdev -user 10001 ! -path "$root/var/lib/tidegate")" ]
+}
+
 run_embedded() {
   heading "one container, embedded"
   make_network
   docker/make-secrets "$state/secrets" > /dev/null
   echo whsec_test_forged > "$state/secrets/forged"
-  run_options=(--volume "$state/secrets:/run/secrets:ro")
+  run_options=()
+  mount_secrets
   make_container embedded
   in_container embedded "${entrypoint[0]}" --version | sed 's/^/        /'
   check "librdkafka speaks TLS" says ssl in_container embedded tidegate --version
@@ -56,5 +65,6 @@ run_embedded() {
   check "the payment told again is taken" send gate-webhook
   check "and is fulfilled once, still" is_fulfilled_once
   check "SIGTERM ends it in order again" ends_in_order "$process" "$waited" "$log"
+  check "it has written in its volume alone" writes_in_its_volume_alone
   check "an audit of the volume is clean" in_container embedded tidegate audit --data /var/lib/tidegate
 }

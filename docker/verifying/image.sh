@@ -38,7 +38,11 @@ make_debian() { # NAME, such as debian:bookworm-slim
   local suite=${1#debian:} root=$state/debian container
   rm -rf "$root"
   debootstrap --variant=minbase "${suite%-slim}" "$root" || return 1
-  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
+  # As the published one: apt keeps no cache in it.
+  printf '%s\n' 'Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";' \
+    'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };' \
+    > "$root/etc/apt/apt.conf.d/no-cache"
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/cache/apt/*.bin "$root"/var/lib/apt/lists/*
   container=$(buildah from scratch) \
     && buildah add --quiet "$container" "$root" / \
     && buildah config --cmd bash "$container" \
@@ -86,6 +90,8 @@ build_image() {
   echo "ok      docker/Dockerfile builds ($((SECONDS - began)) s)"
 }
 
+size_of() { buildah images --noheading --format '{{.Size}}' "$1"; }
+
 of_image() { buildah inspect --type image --format "$1" "$image"; }
 
 look_at_image() {
@@ -95,7 +101,7 @@ look_at_image() {
   mapfile -t health < <(of_image '{{range .Docker.Config.Healthcheck.Test}}{{println .}}{{end}}' | sed '/^$/d')
   echo "runs    ${entrypoint[*]} ${default_command[*]}"
   echo "health  ${health[*]}"
-  buildah images "$image" "$(bases | tail -n 1)" | sed 's/^/        /'
+  echo "size    $(size_of "$image"), on a base of $(size_of "localhost/$(bases | tail -n 1)")"
   check "its user is a number that is not root" [ "$(of_image '{{.Docker.Config.User}}')" = 10001:10001 ]
   check "its data is a volume" says /var/lib/tidegate of_image '{{.Docker.Config.Volumes}}'
   check "it is asked to end by SIGTERM" says SIGTERM of_image '{{.Docker.Config.StopSignal}}'
