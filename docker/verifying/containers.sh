@@ -6,6 +6,7 @@ started_pids=()
 # A network with nothing in it but the loopback and one more address, for as long as we live.
 make_network() {
   need_command ip iproute2
+  need_command pgrep procps
   unshare --net sleep infinity &
   network=$!
   started_pids+=("$network")

@@ -58,6 +58,8 @@ make_rust() { # NAME
   local debian sysroot container
   debian=$(bases | grep '^debian:')
   sysroot=$(rustc --print sysroot) || return 1
+  # Of a toolchain that is spread over the system, as a distribution's is, no folder is all.
+  [ "$sysroot" != /usr ] || { echo "the toolchain must be one of rustup's"; return 1; }
   container=$(buildah from --pull-never "localhost/$debian" || buildah from --pull-never "$debian") || return 1
   in_build() { buildah run --isolation chroot "$container" -- "$@"; }
   in_build apt-get update \
