@@ -5,17 +5,31 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else return 1; fi
 }
 
-# need_command COMMAND PACKAGE
-need_command() {
-  command -v "$1" >/dev/null 2>&1 && return 0
-  echo "tidegate: $1 is missing, installing the Debian package $2" >&2
+# need WHAT PACKAGE CHECK...: installs the package where the check fails.
+need() {
+  local what=$1 package=$2
+  shift 2
+  "$@" >/dev/null 2>&1 && return 0
+  echo "tidegate: $what is missing, installing the Debian package $package" >&2
   if command -v apt-get >/dev/null 2>&1 \
     && as_root apt-get update -qq >&2 \
-    && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >&2; then
-    command -v "$1" >/dev/null 2>&1 && return 0
+    && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >&2; then
+    "$@" >/dev/null 2>&1 && return 0
   fi
-  echo "tidegate: cannot install $2 here. Install it (on Debian: apt-get install $2) and run this again." >&2
+  echo "tidegate: cannot install $package here. Install it (on Debian: apt-get install $package) and run this again." >&2
   exit 2
+}
+
+# need_command COMMAND PACKAGE
+need_command() {
+  need "$1" "$2" command -v "$1"
+}
+
+# The headers of OpenSSL, as the build of librdkafka looks for them.
+need_openssl() {
+  [ -n "${OPENSSL_DIR:-}" ] && return 0
+  need_command pkg-config pkg-config
+  need "OpenSSL for building" libssl-dev pkg-config --exists openssl
 }
 
 # The toolchain that rust-toolchain.toml names. rustup fetches it where it can.
