@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "cluster/redis_ways.rs"]
+mod redis_ways_on_kafka;
 mod support;
 
 mod on_kafka {

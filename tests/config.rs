@@ -9,6 +9,8 @@ mod pages;
 mod published;
 #[path = "config/secrets.rs"]
 mod secrets;
+#[path = "config/services.rs"]
+mod services;
 #[path = "config/understood.rs"]
 mod understood;
 
@@ -20,7 +22,7 @@ fn findings(text: &str) -> Vec<Finding> {
 }
 
 fn findings_with(text: &str, environment: &[(&str, &str)]) -> Vec<Finding> {
-    config::check(&document(text, environment), Purpose::Serve, |_| vec![])
+    config::check(&document(text, environment), Purpose::Serve, |_, _| vec![])
 }
 
 fn document(text: &str, environment: &[(&str, &str)]) -> Document {

@@ -48,3 +48,5 @@ journal::every_promise!(journal_on_kafka, journal::OnKafka::default());
 view::every_promise!(in_memory, view::InMemory(MemoryView::default()));
 view::every_promise!(fjall, view::OnFjall::default());
 view::every_promise!(view_on_redis, view::OnRedis::default());
+#[cfg(feature = "redis-cluster")]
+view::every_promise!(view_on_redis_cluster, view::OnRedisCluster);

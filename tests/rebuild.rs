@@ -33,8 +33,7 @@ mod on_kafka {
 
     /// All that the view shows.
     async fn shown(cluster: &Cluster) -> BTreeMap<Bytes, Bytes> {
-        let options =
-            RedisOptions { url: cluster.redis.url().into(), prefix: cluster.name.clone() };
+        let options = RedisOptions::new(cluster.redis.url(), cluster.name.clone());
         let view = RedisView::open(&options).await.unwrap();
         let mut all = BTreeMap::new();
         for partition in 0..cluster.partitions {

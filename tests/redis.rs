@@ -2,7 +2,35 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "redis/failover.rs"]
+mod failover_on_redis;
+#[path = "redis/secured.rs"]
+mod secured_on_redis;
 mod support;
+
+use tidegate::adapters::redis::{RedisError, RedisOptions};
+
+#[test]
+fn an_address_that_cannot_be_meant_is_refused_without_showing_it() {
+    let refusal = |url: &str| RedisOptions::new(url, "t").refusal();
+    for url in [
+        "canary",
+        "redis://",
+        "redis+sentinel://u:canary@one:26379,two:26379",
+        "redis+sentinel://u:canary@one:26379,:,/service",
+        "redis+cluster://u:canary@one:6379/path",
+        "redis+other://u:canary@one:6379",
+    ] {
+        let refused = refusal(url).unwrap();
+        assert!(matches!(refused, RedisError::Address(_)), "{refused}");
+        assert!(!format!("{refused} {refused:?}").contains("canary"), "{refused}");
+    }
+    assert_eq!(refusal("rediss://u:canary@one:6379/2"), None);
+    assert_eq!(refusal("rediss+sentinel://u@one:26379,two:26379/service"), None);
+    let cluster = refusal("redis+cluster://u@one:6379,two:6379");
+    let built = cfg!(feature = "redis-cluster");
+    assert_eq!(cluster, if built { None } else { Some(RedisError::NoCluster) });
+}
 
 mod on_redis {
     use super::support::services::redis::Redis;
@@ -11,25 +39,25 @@ mod on_redis {
     use tidegate::adapters::redis::{RedisError, RedisOptions, RedisView};
     use tidegate::ports::{Apply, View, ViewError, ViewPosition};
 
-    const PARTITION: u32 = 3;
+    pub const PARTITION: u32 = 3;
 
     async fn view(server: &Redis) -> RedisView {
-        let options = RedisOptions { url: server.url().into(), prefix: "t".to_owned() };
+        let options = RedisOptions::new(server.url(), "t");
         RedisView::open(&options).await.unwrap()
     }
 
-    fn text(text: &str) -> Bytes {
+    pub fn text(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
     }
 
     /// An apply of the states `name0..name<count>`, each as `value`.
-    fn apply(after: u64, changelog: u64, count: usize, value: &str) -> Apply {
+    pub fn apply(after: u64, changelog: u64, count: usize, value: &str) -> Apply {
         let states = (0..count).map(|n| (text(&format!("name{n}")), text(value))).collect();
         let position = ViewPosition { epoch: 1, changelog };
         Apply { partition: PARTITION, after, position, states }
     }
 
-    async fn has(view: &RedisView, name: &str) -> (u64, Option<Bytes>) {
+    pub async fn has(view: &RedisView, name: &str) -> (u64, Option<Bytes>) {
         let looked = view.look_up(PARTITION, vec![text(name)]).await.unwrap();
         (looked.position.changelog, looked.values.into_iter().next().unwrap())
     }
@@ -161,7 +189,7 @@ mod on_redis {
     #[actix::test]
     async fn a_redis_that_may_throw_keys_away_is_refused() {
         let server = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]);
-        let options = RedisOptions { url: server.url().into(), prefix: "t".to_owned() };
+        let options = RedisOptions::new(server.url(), "t");
         let refused = RedisView::open(&options).await.err();
         let evicts =
             matches!(&refused, Some(RedisError::Evicts { policy }) if policy == "allkeys-lru");
@@ -173,7 +201,7 @@ mod on_redis {
         let server = Redis::start_with(&["--requirepass", "right-password"]);
         for user in ["", "someone"] {
             let url = format!("redis://{user}:wrong-password@127.0.0.1:{}", server.port);
-            let options = RedisOptions { url: url.into(), prefix: "t".to_owned() };
+            let options = RedisOptions::new(url, "t");
             let refused = RedisView::open(&options).await.err().unwrap();
             let said = format!("{refused} {refused:?} {options:?}");
             assert!(!said.contains("password@") && !said.contains("wrong-password"), "{said}");

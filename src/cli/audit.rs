@@ -99,7 +99,7 @@ fn audited_as_configured(
     // topics is believed by the secrets of the endpoints.
     let needed: &[&str] = match config.engine {
         Engine::Embedded => &["signing."],
-        Engine::Cluster => &["signing.", "endpoints."],
+        Engine::Cluster => &["signing.", "endpoints.", "kafka."],
     };
     let stands_in_the_way = |problem: &&Problem| {
         problem.level == Level::Error && needed.iter().any(|key| problem.key.starts_with(key))
@@ -134,7 +134,7 @@ fn audited_cluster(config: &Config, secrets: &Secrets) -> anyhow::Result<Report>
     let keys = kept_signing_keys(&config.data_dir, &secrets.signing_keys)?;
     let trust = Trust { keys: keys.clone(), mode: config.mode };
     let admission = Arc::new(Admission::new(trust, every_secret(secrets)));
-    let options = super::topics::brokers_of(config).map_err(Failure::told)?;
+    let options = super::topics::brokers_of(config, &secrets.services).map_err(Failure::told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let asked = options.clone();
     let counted = runtime.block_on(partitions(options));

@@ -1,10 +1,13 @@
 //! `tidegate check`: everything that is wrong with a configuration, before anything starts.
 
-use super::serve::kafka;
+use super::serve::{kafka, redis};
 use super::{Output, exit, logging, unless_closed};
+use crate::adapters::kafka::Refusal;
+use crate::adapters::redis::RedisError;
 use crate::attempt::{GateClient, UnknownSession};
 use crate::config::{
-    self, Config, Document, Engine, Finding, Level, Private, Problem, Purpose, Where,
+    self, Config, Document, Engine, Finding, Level, Problem, Property, Purpose, Secrets,
+    ServiceSecrets, Where,
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -57,7 +60,7 @@ pub fn run(
 
 /// What a configuration asks for that this build cannot do. Taking it in silence would be worse:
 /// with a gate key, completions would wait for a reading that nobody makes.
-pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
+pub(super) fn not_built_yet(config: &Config, secrets: &Secrets) -> Vec<Problem> {
     let mut problems = vec![];
     let mut missing = |asked: bool, key: &'static str, what: &str, fix: &str| {
         if asked {
@@ -76,24 +79,47 @@ pub(super) fn not_built_yet(config: &Config) -> Vec<Problem> {
     );
     let forgets = config.embedded.retention.is_some();
     missing(forgets, "embedded.retention", "forgetting", "leave it out: all is kept");
-    let tls = |url: &Private| url.expose().starts_with("rediss://");
-    missing(
-        config.redis.url.as_ref().is_some_and(tls),
-        "redis.url",
-        "TLS to Redis",
-        "use redis://, on a network that you trust",
-    );
     if config.data_dir.is_file() {
         let message = format!("{} is a file, and `data_dir` a folder", config.data_dir.display());
         problems.push(Problem::error("data_dir", message, "name the folder that is, or is to be"));
     }
-    let cluster = config.engine == Engine::Cluster;
-    if let Some(why) = cluster.then(|| kafka(config, String::new()).refusal()).flatten() {
-        let fix = "its documentation names the properties; TLS and SASL are not in this build";
-        problems.push(Problem::error("kafka.properties", why, fix));
+    if config.engine == Engine::Cluster {
+        problems.extend(services(config, &secrets.services));
     }
     if let Err(bad) = logging::filter(&config.log) {
         problems.push(Problem::error("log.filter", bad.what, bad.fix));
+    }
+    problems
+}
+
+/// What the clients of the brokers and of Redis would refuse. Asks nobody.
+fn services(config: &Config, secrets: &ServiceSecrets) -> Vec<Problem> {
+    let mut problems = vec![];
+    // One that could not be fetched has been told of.
+    let fetched = |(name, property): (&String, &Property)| match property {
+        Property::Written(_) => true,
+        Property::Kept(_) => secrets.kafka_properties.contains_key(name),
+    };
+    let whole = config.kafka.properties.iter().all(fetched);
+    if let Some(refusal) = whole.then(|| kafka(config, secrets, String::new()).refusal()).flatten()
+    {
+        let (key, fix) = match &refusal {
+            Refusal::NeedsTls { property } => (
+                format!("kafka.properties.{property}"),
+                "use a build with the feature `kafka-tls`: cargo build --release --features \
+                 kafka-tls",
+            ),
+            Refusal::Librdkafka(_) => (
+                "kafka.properties".to_owned(),
+                "mend what it names; the documentation of librdkafka has every property",
+            ),
+        };
+        problems.push(Problem::error(key, refusal.to_string(), fix));
+    }
+    if let Some(refusal) = redis(config, secrets).ok().and_then(|options| options.refusal()) {
+        let of_file = matches!(refusal, RedisError::Authority { .. });
+        let key = if of_file { "redis.ca_file" } else { "redis.url" };
+        problems.push(Problem::error(key, refusal.to_string(), refusal.fix()));
     }
     problems
 }

@@ -2,9 +2,12 @@
 
 use super::host::{Host, HostPlan};
 use super::process::DRAIN_PATIENCE;
+use super::topics::{ALLOW_WRITE, commits_denied};
 use super::{Failure, exit};
 use crate::actors::{DriverOptions, Engine, EngineOptions};
-use crate::adapters::kafka::{KafkaFeeds, KafkaJournal, KafkaOptions, TopicsError, partitions};
+use crate::adapters::kafka::{
+    KafkaFeeds, KafkaJournal, KafkaOptions, Obstacle, TopicsError, may_commit, partitions,
+};
 use crate::adapters::redis::{RedisError, RedisOptions, RedisView};
 use crate::attempt::Policy;
 use crate::lane::machine::{Limits, Rules};
@@ -46,6 +49,15 @@ impl HostPlan for ClusterPlan {
         let asked = self.kafka.clone();
         let counted = partitions(self.kafka).await;
         let kafka = counted.map_err(|error| super::topics::at(&asked, error))?;
+        let probed = kafka.clone();
+        let may = tokio::task::spawn_blocking(move || may_commit(&probed)).await;
+        // Whatever else is in the way is told, and tried again, where the lanes meet it.
+        if let Ok(Err(refused)) = may
+            && refused.denied
+        {
+            let what = commits_denied(&kafka, &refused);
+            return Err(Failure::new(exit::UNAVAILABLE, what, ALLOW_WRITE));
+        }
         let journal = KafkaJournal::open(kafka.clone(), self.admission).await?;
         let rules =
             Rules { trust: self.trust, policy: self.policy, partitions: journal.partitions() };
@@ -113,18 +125,18 @@ impl Host for Cluster {
 
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
-        match &error {
-            RedisError::Address(_) => Self::new(exit::CONFIG, error, "mend `redis.url`"),
-            RedisError::Unreachable { .. } => {
-                let fix = "see that the Redis of `redis.url` is up, and its password right";
-                Self::new(exit::UNAVAILABLE, error, fix)
-            }
-            RedisError::Evicts { .. } => {
-                let fix =
-                    "redis-cli CONFIG SET maxmemory-policy noeviction, and set it in its file";
-                Self::new(exit::CONFIG, error, fix)
-            }
-        }
+        let code = match &error {
+            RedisError::Address(_)
+            | RedisError::NoCluster
+            | RedisError::Authority { .. }
+            | RedisError::Evicts { .. } => exit::CONFIG,
+            RedisError::Unreachable { .. }
+            | RedisError::Untrusted { .. }
+            | RedisError::Refused { .. }
+            | RedisError::Replica { .. }
+            | RedisError::NoPrimary { .. } => exit::UNAVAILABLE,
+        };
+        Self::new(code, &error, error.fix())
     }
 }
 
@@ -135,13 +147,45 @@ impl From<TopicsError> for Failure {
                 let fix = "see that the brokers of `kafka.brokers` are up and may be used";
                 Self::new(exit::UNAVAILABLE, error, fix)
             }
+            TopicsError::Unreached { obstacle, .. } => {
+                let fix = match obstacle {
+                    Obstacle::Network => {
+                        "see that the brokers of `kafka.brokers` are up, and that this machine \
+                         reaches them"
+                    }
+                    Obstacle::Protocol => {
+                        "let `security.protocol` of `kafka.properties` say what that port of the \
+                         brokers speaks: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+                    }
+                    Obstacle::Certificate => {
+                        "name whoever signed the brokers' certificates with `ssl.ca.location` of \
+                         `kafka.properties`, and let `kafka.brokers` use names that stand in them"
+                    }
+                    Obstacle::Authentication => {
+                        "mend `sasl.username` and `sasl.password` of `kafka.properties`, or let \
+                         `sasl.mechanism` be one that the brokers know this user by"
+                    }
+                };
+                Self::new(exit::UNAVAILABLE, error, fix)
+            }
+            TopicsError::NotAllowed { .. } => {
+                let fix = "run it as a user who may Alter the cluster, on brokers that have an \
+                           authorizer; a principal is written User:NAME";
+                Self::new(exit::UNAVAILABLE, error, fix)
+            }
             TopicsError::Missing { .. } => {
-                Self::new(exit::CONFIG, error, "make them: tidegate topics init --config FILE")
+                let fix = "make them: tidegate topics init --config FILE; or let this user see \
+                           them: Describe on topics";
+                Self::new(exit::CONFIG, error, fix)
             }
             TopicsError::Uneven { .. } => {
                 let fix = "what comes from a partition goes to the same one of each topic: they all \
                            need as many";
                 Self::new(exit::CONFIG, error, fix)
+            }
+            TopicsError::NotMade { .. } if error.is_denial() => {
+                let fix = "allow it to this user; docs/operating.md lists what is needed";
+                Self::new(exit::UNAVAILABLE, error, fix)
             }
             TopicsError::NotMade { .. } => {
                 Self::new(exit::UNAVAILABLE, error, "see what the brokers' log says of it")

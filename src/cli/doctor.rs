@@ -1,13 +1,13 @@
 //! `tidegate doctor`: looks at everything that a process needs, as it would find it.
 
 use super::check::not_built_yet;
-use super::serve::every_secret;
-use super::topics::brokers_of;
-use super::{Output, exit, unless_closed};
+use super::serve::{every_secret, redis as redis_of};
+use super::topics::{ALLOW_WRITE, brokers_of, commits_denied};
+use super::{Failure, Output, exit, unless_closed};
 use crate::adapters::kafka::{self, Deviation, KafkaOptions};
 use crate::adapters::redis::{self, NO_EVICTION, RedisHealth, RedisOptions};
 use crate::cli::keys::kept_signing_keys;
-use crate::config::{self, Config, Document, Engine, Loaded, Purpose, Secrets};
+use crate::config::{self, Config, Document, Engine, Loaded, Purpose, Secrets, ServiceSecrets};
 use crate::ports::{Clock, SystemClock};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ fn examine(args: &DoctorArgs, environment: BTreeMap<String, String>, looks: &mut
     of_secrets(&config, &secrets, looks);
     match config.engine {
         Engine::Embedded => looks.well("engine", "embedded: it needs no services"),
-        Engine::Cluster => of_services(&config, looks),
+        Engine::Cluster => of_services(&config, &secrets.services, looks),
     }
 }
 
@@ -124,24 +124,23 @@ fn of_secrets(config: &Config, secrets: &Secrets, looks: &mut Looks) {
     }
 }
 
-fn of_services(config: &Config, looks: &mut Looks) {
-    match brokers_of(config) {
+fn of_services(config: &Config, services: &ServiceSecrets, looks: &mut Looks) {
+    match brokers_of(config, services) {
         Ok(options) => of_brokers(&options, looks),
         Err(failure) => looks.ill("brokers", failure.what, failure.fix),
     }
-    let Some(url) = &config.redis.url else {
-        return looks.ill("Redis", "`redis.url` is not set", "set it: redis://host:6379");
-    };
-    let prefix = config.kafka.topic_prefix.clone();
-    of_redis(&RedisOptions { url: url.expose().into(), prefix }, looks);
+    match redis_of(config, services) {
+        Ok(options) => of_redis(&options, looks),
+        Err(_) => looks.ill("Redis", "`redis.url` is not set", "set it: redis://host:6379"),
+    }
 }
 
 fn of_brokers(options: &KafkaOptions, looks: &mut Looks) {
     match kafka::brokers(options) {
         Ok(count) => looks.well("brokers", format!("{count} at {}", options.brokers)),
         Err(error) => {
-            let found = format!("{}: {error}", options.brokers);
-            return looks.ill("brokers", found, "see that they are up, and may be used");
+            let Failure { what, fix, .. } = error.into();
+            return looks.ill("brokers", format!("{}: {what}", options.brokers), fix);
         }
     }
     match waited_for(kafka::verify(options)) {
@@ -153,30 +152,26 @@ fn of_brokers(options: &KafkaOptions, looks: &mut Looks) {
             }
         }
         Err(error) => {
-            let fix = "tidegate topics init --config FILE --partitions N";
-            looks.ill("topics", error.to_string(), fix);
+            let Failure { what, fix, .. } = error.into();
+            looks.ill("topics", what, fix);
         }
     }
     match kafka::may_commit(options) {
         Ok(()) => looks.well("transactions", "may be written under this process's names"),
-        Err(why) => looks.ill(
-            "transactions",
-            why,
-            format!("allow Write on transactional ids that begin with {}-", options.topic_prefix),
-        ),
+        Err(refused) => {
+            looks.ill("transactions", commits_denied(options, &refused), ALLOW_WRITE);
+        }
     }
 }
 
 fn of_redis(options: &RedisOptions, looks: &mut Looks) {
     let health = match waited_for(redis::examine(options)) {
         Ok(health) => health,
-        Err(error) => {
-            return looks.ill("Redis", error.to_string(), "see that it is up, its password right");
-        }
+        Err(error) => return looks.ill("Redis", error.to_string(), error.fix()),
     };
-    let RedisHealth { policy, evicted, role, seconds } = health;
+    let RedisHealth { at, policy, evicted, role, seconds } = health;
     if policy == NO_EVICTION {
-        looks.well("Redis", format!("{} answers, and throws nothing away", options.place()));
+        looks.well("Redis", format!("{at} answers, and throws nothing away"));
     } else {
         let fix = "CONFIG SET maxmemory-policy noeviction, and set it in its file";
         looks.ill("Redis", format!("maxmemory-policy is {policy}"), fix);

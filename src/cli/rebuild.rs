@@ -11,7 +11,9 @@ use crate::adapters::embedded::{DataFolder, EmbeddedJournal, FjallView, JournalO
 use crate::adapters::kafka::{Changelogs, partitions};
 use crate::adapters::redis::RedisView;
 use crate::attempt::Mode;
-use crate::config::{Config, Document, Engine, KeptSecret, Loaded, Purpose, Secrets};
+use crate::config::{
+    Config, Document, Engine, KeptSecret, Loaded, Purpose, Secrets, ServiceSecrets,
+};
 use crate::ports::{Journal, JournalError, SystemClock, ViewError, ViewPosition};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -107,21 +109,26 @@ async fn rebuilt(args: &RebuildArgs) -> Result<Plan, Failure> {
     }
     let environment: BTreeMap<String, String> = crate::config::environment().collect();
     let document = Document::open(args.config.as_deref(), environment.clone())?;
-    let config = Loaded::read(&document, Purpose::Inspect)?.config;
+    let loaded = Loaded::read(&document, Purpose::Inspect)?;
+    let config = &loaded.config;
     match config.engine {
-        Engine::Cluster => cluster(args, &config).await,
+        Engine::Cluster => cluster(args, config, &loaded.service_secrets(&document)?).await,
         Engine::Embedded => {
             // What else is missing does not stand in the way.
             let (secrets, _problems) =
-                Secrets::resolve(&config, |name| environment.get(name).cloned());
+                Secrets::resolve(config, |name| environment.get(name).cloned());
             folder(args, &config.data_dir, &secrets.signing_keys).await
         }
     }
 }
 
-async fn cluster(args: &RebuildArgs, config: &Config) -> Result<Plan, Failure> {
-    let asked = brokers_of(config)?;
-    let redis = redis(config)?;
+async fn cluster(
+    args: &RebuildArgs,
+    config: &Config,
+    services: &ServiceSecrets,
+) -> Result<Plan, Failure> {
+    let asked = brokers_of(config, services)?;
+    let redis = redis(config, services)?;
     let view = RedisView::open(&redis).await?;
     let options = partitions(asked.clone()).await.map_err(|e| super::topics::at(&asked, e))?;
     let changelogs = Changelogs::open(&options)?;

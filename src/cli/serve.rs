@@ -9,7 +9,10 @@ use crate::adapters::embedded::DataFolder;
 use crate::adapters::kafka::KafkaOptions;
 use crate::adapters::redis::RedisOptions;
 use crate::attempt::EndpointName;
-use crate::config::{Config, Document, KeptSecret, Loaded, Purpose, Secrets};
+use crate::config::{
+    Config, Document, KeptSecret, Loaded, Private, Property, Purpose, Secret, Secrets,
+    ServiceSecrets,
+};
 use crate::http::door::Endpoints;
 use crate::webhook::{Keyring, SecretIndex, WebhookSecret};
 use crate::wire::admit::Admission;
@@ -39,7 +42,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0   it was asked to end, and everything taken is decided
   65  the journal is damaged, or lacks something that was acknowledged
-  69  an address cannot be listened on, or Redis or the brokers do not answer
+  69  an address cannot be listened on, or Redis or the brokers do not answer or refuse
   70  the engine or the journal has stopped
   74  the folder cannot be used
   75  another process uses the folder or a port
@@ -122,7 +125,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), Failure> {
                 admission.replace(every_secret(&secrets));
                 Ok(opened(secrets))
             });
-            let engine = |trust, instance| cluster(&config, trust, admitting, instance);
+            let services = &secrets.services;
+            let engine = |trust, instance| cluster(&config, services, trust, admitting, instance);
             process::run(plan(&config, at, open, trust, engine)?, reload, |_| Ok(()))
         }
     }
@@ -220,10 +224,10 @@ fn load(file: Option<&Path>, purpose: Purpose) -> Result<(Config, Secrets), Fail
             Purpose::Serve | Purpose::Inspect => failure,
         }
     })?;
-    if let Some(problem) = not_built_yet(&loaded.config).into_iter().next() {
+    let (secrets, remarks) = loaded.secrets(&document)?;
+    if let Some(problem) = not_built_yet(&loaded.config, &secrets).into_iter().next() {
         return Err(Failure::new(exit::CONFIG, loaded.point(problem), ""));
     }
-    let (secrets, remarks) = loaded.secrets(&document)?;
     for finding in loaded.warnings.iter().chain(&remarks) {
         say(format_args!("{finding}"));
     }
@@ -313,13 +317,14 @@ fn embedded(config: &Config, trust: Trust, instance: String) -> EmbeddedPlan {
 
 fn cluster(
     config: &Config,
+    services: &ServiceSecrets,
     trust: Trust,
     admission: Arc<Admission>,
     instance: String,
 ) -> Result<ClusterPlan, Failure> {
     Ok(ClusterPlan {
-        kafka: kafka(config, instance),
-        redis: redis(config)?,
+        kafka: kafka(config, services, instance),
+        redis: redis(config, services)?,
         trust,
         admission,
         policy: config.policy,
@@ -327,22 +332,35 @@ fn cluster(
     })
 }
 
-/// Where the view of a cluster is.
-pub(super) fn redis(config: &Config) -> Result<RedisOptions, Failure> {
+/// How Redis is reached.
+pub(super) fn redis(config: &Config, services: &ServiceSecrets) -> Result<RedisOptions, Failure> {
     let missing = || Failure::new(exit::CONFIG, "`redis.url` is needed by the cluster engine", "");
-    let url = config.redis.url.as_ref().ok_or_else(missing)?;
-    Ok(RedisOptions { url: url.expose().into(), prefix: config.kafka.topic_prefix.clone() })
+    let url = config.redis.url.as_ref().map(Private::expose).ok_or_else(missing)?;
+    let password = |secret: &Option<Secret>| secret.as_ref().map(|kept| kept.expose().into());
+    Ok(RedisOptions {
+        password: password(&services.redis_password),
+        sentinel_password: password(&services.sentinel_password),
+        ca_file: config.redis.ca_file.clone(),
+        ..RedisOptions::new(url, config.kafka.topic_prefix.clone())
+    })
 }
 
 /// How the brokers are reached. The number of partitions is theirs to say.
-pub(super) fn kafka(config: &Config, instance: String) -> KafkaOptions {
+pub(super) fn kafka(config: &Config, services: &ServiceSecrets, instance: String) -> KafkaOptions {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let properties = &config.kafka.properties;
+    let property = |name: &String, property: &Property| {
+        let text = match property {
+            Property::Written(text) => Some(text.expose()),
+            Property::Kept(_) => services.kafka_properties.get(name).map(Secret::expose),
+        };
+        text.map(|text| (name.clone(), text.into()))
+    };
+    let properties = config.kafka.properties.iter();
     KafkaOptions {
         brokers: config.kafka.brokers.join(","),
         group: config.kafka.group.clone(),
         topic_prefix: config.kafka.topic_prefix.clone(),
-        properties: properties.iter().map(|(k, v)| (k.clone(), v.expose().into())).collect(),
+        properties: properties.filter_map(|(name, value)| property(name, value)).collect(),
         instance,
         partitions: 0,
         lanes: config.lanes.unwrap_or(cores),

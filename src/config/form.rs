@@ -174,7 +174,8 @@ pub(super) struct EmbeddedForm {
 pub(super) struct KafkaForm {
     /// `host:port` of some brokers, separated by commas.
     pub brokers: Option<String>,
-    /// Passed to librdkafka as they are.
+    /// Passed to librdkafka as they are. A password is named by its place: `{ file = … }` or
+    /// `{ env = … }`.
     #[schemars(with = "BTreeMap<String, PropertyForm>")]
     pub properties: BTreeMap<String, serde_json::Value>,
     /// The consumer group.
@@ -185,19 +186,45 @@ pub(super) struct KafkaForm {
     pub topic_prefix: Option<String>,
 }
 
-/// A property of librdkafka. Some are passwords, so none is ever shown.
+/// A property of librdkafka, or where it is kept. Some are passwords, so none is ever shown.
 #[derive(JsonSchema)]
-#[schemars(extend("type" = ["string", "integer", "boolean"], "writeOnly" = true))]
+#[schemars(extend(
+    "type" = ["string", "integer", "boolean", "object"],
+    "properties" = {
+        "file": { "type": "string", "description": "A file that holds it and nothing else." },
+        "env": { "type": "string", "description": "The name of an environment variable." },
+    },
+    "additionalProperties" = false,
+    "writeOnly" = true,
+))]
 #[expect(dead_code, reason = "describes a value in the schema; properties are read as JSON")]
 pub(super) struct PropertyForm(String);
+
+/// Where a password is kept: in a file or in an environment variable, never in this file.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("writeOnly" = true))]
+pub(super) struct PlaceForm {
+    /// A file that holds the password and nothing else; one newline at its end is left out.
+    pub file: Option<String>,
+    /// The name of an environment variable that holds the password.
+    pub env: Option<String>,
+}
 
 /// The view of a cluster.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RedisForm {
-    /// `redis://` or `rediss://`; may carry a password, so it is never shown.
+    /// `redis://host:port`, or `rediss://` for TLS; `redis+sentinel://` and `redis+cluster://` name
+    /// several. May carry a password, so it is never shown.
     #[schemars(extend("writeOnly" = true))]
     pub url: Option<String>,
+    /// The password, where the address does not carry it.
+    pub password: Option<PlaceForm>,
+    /// The password of the sentinels, where they ask for one.
+    pub sentinel_password: Option<PlaceForm>,
+    /// Certificates (PEM) of whoever signed those of the servers. Default: the public ones.
+    pub ca_file: Option<String>,
 }
 
 /// What the process says of itself.

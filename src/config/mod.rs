@@ -26,7 +26,7 @@ mod units;
 pub use finding::{ConfigErrors, Finding, Level, Problem, Quote, Where};
 pub use limits::SIGNING_KEY_BYTES_MIN;
 pub use reading::Document;
-pub use secrets::{KeptSecret, Secret, Secrets};
+pub use secrets::{KeptSecret, Secret, Secrets, ServiceSecrets};
 
 use crate::attempt::{EndpointName, Mode, Policy, words};
 use std::collections::BTreeMap;
@@ -171,14 +171,25 @@ pub struct Embedded {
 pub struct Kafka {
     /// `host:port`; empty unless the engine is the cluster.
     pub brokers: Vec<String>,
-    pub properties: BTreeMap<String, Private>,
+    pub properties: BTreeMap<String, Property>,
     pub group: String,
     pub topic_prefix: String,
+}
+
+/// A property of librdkafka: as written, or where it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Property {
+    Written(Private),
+    Kept(SecretFrom),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
     pub url: Option<Private>,
+    pub password: Option<SecretFrom>,
+    pub sentinel_password: Option<SecretFrom>,
+    /// Instead of the certificates that the public trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 words! {
@@ -252,6 +263,18 @@ impl Loaded {
         Ok((secrets, findings))
     }
 
+    /// The passwords of the brokers and of Redis alone, for who needs no others.
+    pub fn service_secrets(&self, document: &Document) -> Result<ServiceSecrets, ConfigErrors> {
+        let lookup = |name: &str| document.variable(name).map(str::to_owned);
+        let (secrets, problems) = ServiceSecrets::resolve(&self.config, lookup);
+        let findings: Vec<_> =
+            problems.into_iter().map(|problem| self.places.point(problem)).collect();
+        if findings.iter().any(Finding::is_error) {
+            return Err(ConfigErrors::new(findings));
+        }
+        Ok(secrets)
+    }
+
     /// Puts a problem that someone else found at the place of its key.
     pub fn point(&self, problem: Problem) -> Finding {
         self.places.point(problem)
@@ -263,12 +286,12 @@ impl Loaded {
 pub fn check(
     document: &Document,
     purpose: Purpose,
-    more: impl FnOnce(&Config) -> Vec<Problem>,
+    more: impl FnOnce(&Config, &Secrets) -> Vec<Problem>,
 ) -> Vec<Finding> {
     let (config, places, mut findings) = examine(document, purpose);
     let lookup = |name: &str| document.variable(name).map(str::to_owned);
-    let (_, mut problems) = Secrets::resolve(&config, lookup);
-    problems.extend(more(&config));
+    let (secrets, mut problems) = Secrets::resolve(&config, lookup);
+    problems.extend(more(&config, &secrets));
     problems.retain(|problem| !places.is_echo(problem, &findings));
     findings.extend(problems.into_iter().map(|problem| places.point(problem)));
     finding::sort(&mut findings);

@@ -144,8 +144,14 @@ fn unread(path: &Path, why: std::io::ErrorKind) -> String {
 /// The key that a variable overrides. Without `__` only the keys at the top count: what is near
 /// another is a slip, and told so.
 fn path_of(name: &str) -> Option<Vec<String>> {
-    let path: Vec<_> =
+    let mut path: Vec<_> =
         name.strip_prefix(PREFIX)?.to_ascii_lowercase().split("__").map(str::to_owned).collect();
+    if let [kafka, properties, property, ..] = path.as_mut_slice()
+        && (kafka.as_str(), properties.as_str()) == ("kafka", "properties")
+    {
+        // No shell takes a dot in the name of a variable, and only one property has no dots.
+        *property = property.replace('_', ".").replace("log.level", "log_level");
+    }
     (path.len() > 1 || schema::keys(schema::tree()).any(|key| key == path[0])).then_some(path)
 }
 

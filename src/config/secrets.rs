@@ -2,7 +2,7 @@
 
 use super::finding::Problem;
 use super::limits::{API_KEY_CHARS_MIN, SECRET_BYTES_MAX, SIGNING_KEY_BYTES_MIN};
-use super::{Config, SecretFrom, SecretSource};
+use super::{Config, Property, SecretFrom, SecretSource};
 use crate::attempt::{EndpointName, Mode};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -50,6 +50,27 @@ pub struct Secrets {
     pub gate_key: Option<Secret>,
     /// Empty where the configuration leaves them to `data_dir`.
     pub signing_keys: Vec<KeptSecret>,
+    pub services: ServiceSecrets,
+}
+
+/// What the brokers and Redis are shown.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSecrets {
+    /// By the name of the property.
+    pub kafka_properties: BTreeMap<String, Secret>,
+    pub redis_password: Option<Secret>,
+    pub sentinel_password: Option<Secret>,
+}
+
+impl ServiceSecrets {
+    pub fn resolve(
+        config: &Config,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> (Self, Vec<Problem>) {
+        let mut resolver = Resolver { variable: &variable, problems: vec![] };
+        let secrets = resolver.services(config);
+        (secrets, resolver.problems)
+    }
 }
 
 impl Secrets {
@@ -73,8 +94,9 @@ impl Secrets {
         let gate_key = config.gate.key.as_ref().and_then(|source| {
             resolver.one("gate.key", source, &|key, secret| gate_key(key, secret, config.mode))
         });
-        let secrets =
-            Self { endpoints, api_keys, gate_key: gate_key.map(|kept| kept.secret), signing_keys };
+        let gate_key = gate_key.map(|kept| kept.secret);
+        let services = resolver.services(config);
+        let secrets = Self { endpoints, api_keys, gate_key, signing_keys, services };
         let mut problems = resolver.problems;
         problems.extend(shared_secrets(&secrets.endpoints));
         (secrets, problems)
@@ -90,6 +112,24 @@ struct Resolver<'a> {
 }
 
 impl Resolver<'_> {
+    fn services(&mut self, config: &Config) -> ServiceSecrets {
+        let mut kafka_properties = BTreeMap::new();
+        for (name, property) in &config.kafka.properties {
+            let Property::Kept(from) = property else { continue };
+            if let Some(text) = self.fetch(&format!("kafka.properties.{name}"), from) {
+                kafka_properties.insert(name.clone(), Secret::new(text));
+            }
+        }
+        let mut password = |key: &str, from: &Option<SecretFrom>| {
+            from.as_ref().and_then(|from| self.fetch(key, from)).map(Secret::new)
+        };
+        ServiceSecrets {
+            kafka_properties,
+            redis_password: password("redis.password", &config.redis.password),
+            sentinel_password: password("redis.sentinel_password", &config.redis.sentinel_password),
+        }
+    }
+
     fn list(
         &mut self,
         key: &str,
@@ -108,7 +148,13 @@ impl Resolver<'_> {
         source: &SecretSource,
         opinion: Opinion<'_>,
     ) -> Option<KeptSecret> {
-        let fetched = match &source.from {
+        let text = self.fetch(key, &source.from)?;
+        self.problems.extend(opinion(key, &text));
+        Some(KeptSecret { secret: Secret::new(text), retired: source.retired })
+    }
+
+    fn fetch(&mut self, key: &str, from: &SecretFrom) -> Option<String> {
+        let fetched = match from {
             SecretFrom::File(path) => self.read_file(key, path),
             SecretFrom::Env(name) => (self.variable)(name).ok_or_else(|| {
                 Problem::error(
@@ -118,15 +164,13 @@ impl Resolver<'_> {
                 )
             }),
         };
-        let text = match fetched.and_then(|text| sound(key, &source.from, text)) {
-            Ok(text) => text,
+        match fetched.and_then(|text| sound(key, from, text)) {
+            Ok(text) => Some(text),
             Err(problem) => {
                 self.problems.push(problem);
-                return None;
+                None
             }
-        };
-        self.problems.extend(opinion(key, &text));
-        Some(KeptSecret { secret: Secret::new(text), retired: source.retired })
+        }
     }
 
     fn read_file(&mut self, key: &str, path: &Path) -> Result<String, Problem> {

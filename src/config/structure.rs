@@ -97,7 +97,7 @@ fn join(path: &str, key: &str) -> String {
 
 /// A place for the name of a secret's source, or for a list of them.
 fn wants_source(schema: &Schema) -> bool {
-    let is_source = |schema: &Schema| schema["properties"]["retired"].is_object();
+    let is_source = |schema: &Schema| schema["properties"]["env"].is_object();
     is_source(schema) || is_source(&schema["items"])
 }
 
@@ -119,6 +119,8 @@ fn unknown_key(key: &str, path: &str, schema: &Schema) -> Problem {
     };
     let fix = if schema["properties"]["retired"].is_object() {
         "a secret is named by `file` or by `env`, and may be `retired`".to_owned()
+    } else if wants_source(schema) {
+        "a secret is named by `file` or by `env`".to_owned()
     } else {
         suggestion(key, schema)
     };
@@ -167,7 +169,7 @@ fn wrong_kind(path: &str, value: &Value, schema: &Schema) -> Problem {
     let wanted = if let Schema::String(kind) = &schema["type"] {
         kind_word(kind)
     } else {
-        "a text, a whole number, or true or false"
+        "a text, a whole number, true or false, or { file = … }"
     };
     let example = match schema.get("format").and_then(Schema::as_str) {
         Some("size") => "write a number with its unit, such as \"256KiB\"".to_owned(),

@@ -3,13 +3,16 @@
 mod rules;
 
 use super::finding::Problem;
-use super::form::{EmbeddedForm, Form, HttpForm, KafkaForm, ListenForm, PolicyForm, SourceForm};
+use super::form::{
+    EmbeddedForm, Form, HttpForm, KafkaForm, ListenForm, PlaceForm, PolicyForm, RedisForm,
+    SourceForm,
+};
 use super::limits::*;
 use super::quote::{is_secret, looks_secret};
 use super::units::{self, NotAQuantity, show_duration, show_size};
 use super::{
     Api, Config, Embedded, Endpoint, Engine, Gate, Http, Kafka, Listen, Log, LogFormat, Private,
-    Purpose, Redis, SecretFrom, SecretSource, Signing, Webhook,
+    Property, Purpose, Redis, SecretFrom, SecretSource, Signing, Webhook,
 };
 use crate::attempt::{
     EndpointName, GateClient, LateCompletion, Mode, OnFailed, Policy, UnknownSession,
@@ -61,7 +64,7 @@ impl Reader {
             signing: Signing { keys: self.sources("signing.keys", form.signing.keys) },
             embedded: self.embedded(form.embedded),
             kafka: self.kafka(form.kafka),
-            redis: Redis { url: self.redis(form.redis.url) },
+            redis: self.redis(form.redis),
             log: Log {
                 format: word(form.log.format, LogFormat::from_word, LogFormat::Auto),
                 filter: form.log.filter.unwrap_or_else(|| "info".to_owned()),
@@ -142,13 +145,15 @@ impl Reader {
                 "write them as \"one:9092,two:9092\"",
             ));
         }
-        let text = |value: serde_json::Value| {
-            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-        };
         let properties = form.properties.into_iter();
         Kafka {
             brokers,
-            properties: properties.map(|(key, value)| (key, Private(text(value)))).collect(),
+            properties: properties
+                .map(|(name, value)| {
+                    let property = self.property(&name, value);
+                    (name, property)
+                })
+                .collect(),
             // It stands in names that a slash ends.
             group: match form.group {
                 Some(group) => self.name("kafka.group", group),
@@ -161,16 +166,44 @@ impl Reader {
         }
     }
 
-    fn redis(&mut self, url: Option<String>) -> Option<Private> {
-        let url = url?;
-        if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) {
+    fn property(&mut self, name: &str, value: serde_json::Value) -> Property {
+        if !value.is_object() {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            return Property::Written(Private(text));
+        }
+        let text = |key: &str| value.get(key).and_then(|text| text.as_str()).map(str::to_owned);
+        let key = format!("kafka.properties.{name}");
+        let place = self.place(&key, text("file"), text("env"));
+        if name.ends_with(".pem") {
+            self.problems.push(Problem::error(
+                &key,
+                format!("`{name}` has lines, and what is kept elsewhere has one"),
+                "name the file to librdkafka: `ssl.ca.location`, `ssl.certificate.location` or \
+                 `ssl.key.location`",
+            ));
+        }
+        Property::Kept(place)
+    }
+
+    /// What an address means beyond its beginning is for whoever connects to it to say.
+    fn redis(&mut self, form: RedisForm) -> Redis {
+        if form.url.as_ref().is_some_and(|url| !REDIS_SCHEMES.iter().any(|it| url.starts_with(it)))
+        {
             self.problems.push(Problem::error(
                 "redis.url",
                 "`redis.url` is no address of a Redis",
                 "write \"redis://host:6379\", or \"rediss://…\" for TLS",
             ));
         }
-        Some(Private(url))
+        let mut password = |key: &str, form: Option<PlaceForm>| {
+            form.map(|form| self.place(key, form.file, form.env))
+        };
+        Redis {
+            password: password("redis.password", form.password),
+            sentinel_password: password("redis.sentinel_password", form.sentinel_password),
+            ca_file: form.ca_file.map(|file| self.path("redis.ca_file", Some(file), "")),
+            url: form.url.map(Private),
+        }
     }
 
     /// Takes the address with and without `/v1`, because 0Gate's own documents give both.
@@ -213,7 +246,11 @@ impl Reader {
 
     fn source(&mut self, key: &str, form: SourceForm) -> SecretSource {
         let retired = form.retired.unwrap_or(false);
-        let from = match (form.file, form.env) {
+        SecretSource { from: self.place(key, form.file, form.env), retired }
+    }
+
+    fn place(&mut self, key: &str, file: Option<String>, env: Option<String>) -> SecretFrom {
+        let from = match (file, env) {
             (Some(file), None) => SecretFrom::File(PathBuf::from(file)),
             (None, Some(name)) => SecretFrom::Env(name),
             (file, _) => {
@@ -238,7 +275,7 @@ impl Reader {
                  variable and write the variable's name",
             ));
         }
-        SecretSource { from, retired }
+        from
     }
 
     fn path(&mut self, key: &str, given: Option<String>, default: &str) -> PathBuf {
@@ -374,6 +411,17 @@ fn policy(form: PolicyForm, gate: &Gate, purpose: Purpose) -> Policy {
         gate: client,
     }
 }
+
+/// How an address of a Redis begins: one server, what sentinels name, or a Redis Cluster; each
+/// with TLS too.
+const REDIS_SCHEMES: &[&str] = &[
+    "redis://",
+    "rediss://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+];
 
 const fn default_gate(mode: Mode) -> &'static str {
     match mode {

@@ -89,6 +89,56 @@ fn processes_of_a_cluster_need_the_same_signing_keys() {
     assert!(answer.contains(said), "{answer}");
 }
 
+/// A cluster that can be checked, with some properties of librdkafka.
+fn check_properties(properties: &str) -> (u8, String) {
+    let text = format!(
+        "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\nredis.url = \"redis://r\"\n\
+         signing.keys = [{{ env = \"API_KEY\" }}]\n{SOUND}[kafka.properties]\n{properties}"
+    );
+    check(&text, &[], &[("PASSWORD", "canary-of-a-password")])
+}
+
+#[test]
+fn tls_to_the_brokers_is_taken_or_refused_with_the_build_that_has_it() {
+    let user = "\"sasl.username\" = \"u\"\n\"sasl.password\" = { env = \"PASSWORD\" }\n";
+    for asks in [
+        "\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"PLAIN\"\n",
+        "\"security.protocol\" = \"sasl_plaintext\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n",
+    ] {
+        let (code, answer) = check_properties(&format!("{asks}{user}"));
+        if cfg!(feature = "kafka-tls") {
+            assert_eq!(code, 0, "{answer}");
+        } else {
+            assert_eq!(code, 78, "{answer}");
+            assert!(answer.contains("--features kafka-tls"), "{answer}");
+        }
+        assert!(!answer.contains("canary"), "{answer}");
+    }
+}
+
+#[test]
+fn what_librdkafka_refuses_is_said_without_the_value() {
+    let (code, answer) = check_properties("\"security.protocol\" = { env = \"PASSWORD\" }\n");
+    assert_eq!(code, 78, "{answer}");
+    assert!(answer.contains("security.protocol") && !answer.contains("canary"), "{answer}");
+}
+
+#[test]
+fn an_address_or_a_file_that_redis_cannot_use_is_said_before_a_start() {
+    let cluster = "engine = \"cluster\"\nkafka.brokers = \"k:9092\"\n\
+                   signing.keys = [{ env = \"API_KEY\" }]\n";
+    for (redis, key) in [
+        ("redis.url = \"redis+sentinel://:canary@one:26379\"\n", "redis.url"),
+        ("redis.url = \"rediss://r:1\"\nredis.ca_file = \"Cargo.toml\"\n", "redis.ca_file"),
+    ] {
+        let (code, answer) = check(&format!("{cluster}{redis}{SOUND}"), &["-o", "json"], &[]);
+        assert_eq!(code, 78, "{answer}");
+        let told: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((&told["errors"], &told["findings"][0]["key"]), (&1.into(), &key.into()));
+        assert!(!answer.contains("canary"), "{answer}");
+    }
+}
+
 #[test]
 fn the_binary_holds_the_example_and_the_schema() {
     assert_eq!(run(&["tidegate", "config", "example"], &[]), (0, EXAMPLE.to_owned()));

@@ -90,6 +90,9 @@ fn the_example_can_be_taken_at_its_word() {
         "policy.unknown_session",
         "gate.key",
         "signing.keys[0]",
+        "kafka.properties.sasl.password",
+        "redis.password",
+        "redis.sentinel_password",
     ];
     assert_eq!(keys, expected);
 }

@@ -2,9 +2,13 @@
 
 use crate::support::memory_view::MemoryView;
 use crate::support::services::redis::Redis;
+#[cfg(feature = "redis-cluster")]
+use crate::support::services::redis_cluster::RedisCluster;
 use crate::{Kept, told};
 use bytes::Bytes;
 use std::sync::Arc;
+#[cfg(feature = "redis-cluster")]
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use tidegate::adapters::embedded::FjallView;
@@ -83,8 +87,24 @@ impl Place for OnRedis {
     type View = RedisView;
 
     async fn make(&self) -> RedisView {
-        let options = RedisOptions { url: self.0.url().into(), prefix: "contract".to_owned() };
+        let options = RedisOptions::new(self.0.url(), "contract");
         RedisView::open(&options).await.unwrap()
+    }
+}
+
+/// Each promise on keys of its own.
+#[cfg(feature = "redis-cluster")]
+pub struct OnRedisCluster;
+
+#[cfg(feature = "redis-cluster")]
+impl Place for OnRedisCluster {
+    type View = RedisView;
+
+    async fn make(&self) -> RedisView {
+        static PLACES: AtomicUsize = AtomicUsize::new(0);
+        let place = PLACES.fetch_add(1, Ordering::SeqCst);
+        let url = RedisCluster::shared().url();
+        RedisView::open(&RedisOptions::new(url, format!("contract-{place}"))).await.unwrap()
     }
 }
 

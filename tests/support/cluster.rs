@@ -32,6 +32,8 @@ pub struct Cluster {
     pub brokers: String,
     pub group: String,
     pub redis: Redis,
+    /// Where the view is: that Redis, unless the test has put it elsewhere.
+    pub view: String,
     pub partitions: u32,
     pub lanes: u32,
 }
@@ -52,7 +54,9 @@ impl Cluster {
     pub async fn make_on(kafka: &Kafka, name: &str, partitions: u32, lanes: u32) -> Self {
         let name = format!("{name}-{}", std::process::id());
         let (group, brokers) = (name.clone(), kafka.brokers.clone());
-        let cluster = Self { name, brokers, group, redis: Redis::start(), partitions, lanes };
+        let redis = Redis::start();
+        let view = redis.url();
+        let cluster = Self { name, brokers, group, redis, view, partitions, lanes };
         let copies = cluster.brokers.split(',').count() as i32;
         kafka::create(&cluster.options("nobody"), copies).await.unwrap();
         cluster
@@ -86,7 +90,7 @@ impl Cluster {
 
     pub async fn try_start(&self, instance: &str) -> Result<Process, String> {
         let journal = KafkaJournal::open(self.options(instance), says::admission()).await.unwrap();
-        let options = RedisOptions { url: self.redis.url().into(), prefix: self.name.clone() };
+        let options = RedisOptions::new(self.view.clone(), self.name.clone());
         let view = RedisView::open(&options).await.unwrap();
         let metrics = Metrics::new().unwrap();
         let rules =

@@ -6,7 +6,7 @@ use super::says::{self, Event};
 use rustix::process::Signal;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Configured {
     pub file: PathBuf,
     folder: TempDir,
+    variables: Vec<(String, String)>,
 }
 
 pub struct Served {
@@ -28,6 +29,11 @@ const API_KEY: &str = "tgk_test_0123456789abcdef0123456789abcdef";
 
 impl Configured {
     pub fn of(cluster: &Cluster, redis: &str) -> Self {
+        Self::reaching(cluster, &cluster.brokers, &format!("[redis]\nurl = \"{redis}\""))
+    }
+
+    /// The same by another way: tables of the configuration say which.
+    pub fn reaching(cluster: &Cluster, brokers: &str, tables: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let kafka = cluster.options("nobody");
         let signing = "07".repeat(32);
@@ -44,8 +50,7 @@ data_dir = "{data}"
 brokers = "{brokers}"
 group = "{group}"
 topic_prefix = "{prefix}"
-[redis]
-url = "{redis}"
+{tables}
 [endpoints.{endpoint}]
 secrets = [{{ file = "{webhook}" }}]
 [api]
@@ -56,7 +61,6 @@ keys = [{{ file = "{signing}" }}]
 format = "json"
 "#,
             data = at("data"),
-            brokers = kafka.brokers,
             group = kafka.group,
             prefix = kafka.topic_prefix,
             endpoint = says::ENDPOINT,
@@ -66,11 +70,23 @@ format = "json"
         );
         let file = folder.path().join("tidegate.toml");
         fs::write(&file, text).unwrap();
-        Self { file, folder }
+        Self { file, folder, variables: vec![] }
+    }
+
+    /// What every process of it finds in its environment.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn tidegate(&self) -> Command {
+        let mut command = tidegate();
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     pub fn run(&self, words: &[&str]) -> Output {
-        tidegate().args(words).arg("--config").arg(&self.file).output().unwrap()
+        self.tidegate().args(words).arg("--config").arg(&self.file).output().unwrap()
     }
 
     fn log(&self, instance: &str) -> PathBuf {
@@ -83,16 +99,22 @@ format = "json"
         said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// All that a process said.
+    pub fn logged(&self, instance: &str) -> String {
+        fs::read_to_string(self.log(instance)).unwrap_or_default()
+    }
+
     /// The last thing that a process complained of.
     pub fn complaint(&self, instance: &str) -> String {
-        let said = fs::read_to_string(self.log(instance)).unwrap_or_default();
+        let said = self.logged(instance);
         let error = said.lines().rev().find(|line| line.contains("\"ERROR\""));
         error.unwrap_or("nothing").to_owned()
     }
 
     pub fn serve(&self, instance: &str) -> Served {
         let log = self.log(instance);
-        let child = tidegate()
+        let child = self
+            .tidegate()
             .args(["serve", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])
             .args(["--ops", "127.0.0.1:0", "--config"])
             .arg(&self.file)

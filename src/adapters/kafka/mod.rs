@@ -5,7 +5,9 @@
 //! |-------------|---------------------------------------------------------------------------|
 //! | `journal`   | the Journal port: joins the others                                        |
 //! | `settings`  | how clients are made, and what exactly-once rests on                      |
+//! | `asking`    | asking once, and hearing why nobody answers                               |
 //! | `topics`    | their names, and making them                                              |
+//! | `rights`    | what the user of a process must be allowed                                |
 //! | `records`   | a signal as a Kafka record                                                |
 //! | `ingress`   | the door's producer: acknowledged only when the brokers have it           |
 //! | `membership`| the one consumer: what is assigned, what comes, and letting go            |
@@ -16,8 +18,9 @@
 //! | `feeds`     | committed outputs, for whoever reads them over HTTP                       |
 //! | `past`      | the whole journal again, for whoever proves it                            |
 //! | `library`   | what librdkafka was built with                                            |
-//! | `native`    | the two things that rdkafka does not offer; all `unsafe` is there         |
+//! | `native`    | what rdkafka does not offer; all `unsafe` is there                        |
 
+mod asking;
 mod changelog;
 mod feeds;
 mod inbox;
@@ -28,11 +31,13 @@ mod membership;
 mod native;
 mod past;
 mod records;
+mod rights;
 mod settings;
 mod telling;
 mod topics;
 mod writer;
 
+pub use asking::Obstacle;
 pub use changelog::Changelogs;
 pub use feeds::KafkaFeeds;
 pub use inbox::InboxIntake;
@@ -40,6 +45,7 @@ pub use journal::KafkaJournal;
 pub use library::{Library, library};
 pub use membership::LEAVE_PATIENCE;
 pub use past::{Changed, Output, Past, PastError, Tail, Watch};
-pub use settings::KafkaOptions;
+pub use rights::{Right, allow, rights};
+pub use settings::{KafkaOptions, Refusal};
 pub use topics::{Deviation, TopicsError, brokers, create, partitions, remove, verify};
-pub use writer::may_commit;
+pub use writer::{MayNotCommit, may_commit};

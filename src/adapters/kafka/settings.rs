@@ -6,11 +6,23 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::producer::BaseProducer;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Whether this build speaks TLS and SCRAM to brokers.
+const HAS_TLS: bool = cfg!(feature = "kafka-tls");
+
+/// Why a client cannot be made of the properties. Shows no value of theirs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("`{property}` asks for TLS or SCRAM to the brokers, which this build does not have")]
+    NeedsTls { property: String },
+    #[error("librdkafka refuses them: {0}")]
+    Librdkafka(String),
+}
 
 #[derive(Clone, Debug)]
 pub struct KafkaOptions {
@@ -69,6 +81,11 @@ impl KafkaOptions {
         format!("{}-{writer}", self.topic_prefix)
     }
 
+    /// Readers outside of the group have a name as well, which nothing is committed under.
+    pub(super) fn reading_group(&self) -> String {
+        format!("{}-reader", self.group)
+    }
+
     /// Names this process in owner records and trailers: its group first, so that another group on
     /// the same topics is seen.
     pub fn writer_name(&self) -> String {
@@ -85,12 +102,38 @@ impl KafkaOptions {
     }
 
     /// Why librdkafka does not take the properties, if it does not. Asks no broker.
-    pub fn refusal(&self) -> Option<String> {
+    pub fn refusal(&self) -> Option<Refusal> {
+        if let Some(property) = self.wants_tls().filter(|_| !HAS_TLS) {
+            return Some(Refusal::NeedsTls { property: property.to_owned() });
+        }
         let made: KafkaResult<BaseProducer> = self.base().create();
-        made.err().map(|error| error.to_string())
+        let mut why = match made {
+            Ok(_) => return None,
+            // Its own words for this end with the value.
+            Err(KafkaError::ClientConfig(_, why, _, _) | KafkaError::ClientCreation(why)) => why,
+            Err(error) => error.to_string(),
+        };
+        for value in self.properties.values() {
+            why = why.replace(&format!("\"{}\"", value.expose_secret()), "***");
+        }
+        Some(Refusal::Librdkafka(why))
     }
 
-    fn base(&self) -> ClientConfig {
+    /// The property that asks for TLS, or for a way of proving oneself that needs its library.
+    fn wants_tls(&self) -> Option<&str> {
+        let asks = |name: &str, value: &str| match name {
+            "security.protocol" => value.ends_with("ssl"),
+            "sasl.mechanism" | "sasl.mechanisms" => value.starts_with("scram"),
+            _ => name.starts_with("ssl."),
+        };
+        let lower = |value: &SecretString| value.expose_secret().trim().to_ascii_lowercase();
+        let mut asking = self.properties.iter().filter(|(name, value)| asks(name, &lower(value)));
+        // Of several, that one says it best.
+        let protocol = asking.clone().find(|(name, _)| name.as_str() == "security.protocol");
+        protocol.or_else(|| asking.next()).map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn base(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         for (name, value) in &self.properties {
             config.set(name, value.expose_secret());
@@ -139,7 +182,7 @@ impl KafkaOptions {
     ) -> KafkaResult<BaseConsumer<Telling>> {
         let mut config = self.base();
         config
-            .set("group.id", format!("{}-reader", self.group))
+            .set("group.id", self.reading_group())
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")

@@ -1,5 +1,6 @@
 //! The topics: their names, and making them.
 
+use super::asking::{Obstacle, metadata};
 use super::settings::{KafkaOptions, LARGE_RECORD_BYTES, PATIENCE, SIGNAL_BYTES};
 use crate::wire::Topic;
 use rdkafka::Offset;
@@ -35,12 +36,25 @@ pub(super) fn number(partition: u32) -> i32 {
 pub enum TopicsError {
     #[error("the brokers cannot be asked: {0}")]
     Brokers(#[from] KafkaError),
+    #[error("the brokers cannot be reached: {why}")]
+    Unreached { obstacle: Obstacle, why: String },
+    #[error("{principal} cannot be allowed what it needs: {why}")]
+    NotAllowed { principal: String, why: String },
     #[error("there is no topic {topic}")]
     Missing { topic: String },
     #[error("{topic} has {has} partitions, and {signals} has {partitions}")]
     Uneven { topic: String, has: u32, signals: String, partitions: u32 },
     #[error("the brokers do not do what was asked of {topic}: {why}")]
     NotMade { topic: String, why: RDKafkaErrorCode },
+}
+
+impl TopicsError {
+    /// Whether it is this user who may not.
+    pub fn is_denial(&self) -> bool {
+        use RDKafkaErrorCode::{ClusterAuthorizationFailed, TopicAuthorizationFailed};
+        let denials = [ClusterAuthorizationFailed, TopicAuthorizationFailed];
+        matches!(self, Self::NotMade { why, .. } if denials.contains(why))
+    }
 }
 
 const ALL: [Topic; 6] = [
@@ -58,6 +72,9 @@ const ATTEMPTS_SEGMENT_MS: &str = "3600000";
 
 /// Makes the topics that are not there, and leaves the others as they are. Says which it made.
 pub async fn create(options: &KafkaOptions, replication: i32) -> Result<Vec<String>, TopicsError> {
+    let asked = options.clone();
+    let reached = tokio::task::spawn_blocking(move || metadata(&asked)).await;
+    reached.map_err(|_| gone())??;
     let admin = options.admin()?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let partitions = number(options.partitions);
@@ -101,15 +118,17 @@ pub async fn remove(options: &KafkaOptions) -> Result<(), TopicsError> {
 pub async fn partitions(options: KafkaOptions) -> Result<KafkaOptions, TopicsError> {
     let asked = options.clone();
     let counted = tokio::task::spawn_blocking(move || count(&asked)).await;
-    let gone = || KafkaError::ClientCreation("the thread that asks has ended".to_owned());
     let partitions = counted.map_err(|_| gone())??;
     let lanes = options.lanes.clamp(1, partitions);
     Ok(KafkaOptions { partitions, lanes, ..options })
 }
 
+pub(super) fn gone() -> KafkaError {
+    KafkaError::ClientCreation("the thread that asks has ended".to_owned())
+}
+
 fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
-    let admin = options.admin()?;
-    let known = admin.inner().fetch_metadata(None, PATIENCE)?;
+    let known = metadata(options)?;
     let of = |topic: Topic| {
         let name = options.topics().name(topic);
         let found = known.topics().iter().find(|it| it.name() == name);
@@ -128,8 +147,7 @@ fn count(options: &KafkaOptions) -> Result<u32, TopicsError> {
 
 /// How many brokers there are. Blocks.
 pub fn brokers(options: &KafkaOptions) -> Result<usize, TopicsError> {
-    let admin = options.admin()?;
-    Ok(admin.inner().fetch_metadata(None, PATIENCE)?.brokers().len())
+    Ok(metadata(options)?.brokers().len())
 }
 
 /// One way in which a topic is not as it must be.
@@ -146,12 +164,13 @@ pub struct Deviation {
 
 /// Compares the topics with what exactly-once and the promise to lose nothing rest on.
 pub async fn verify(options: &KafkaOptions) -> Result<Vec<Deviation>, TopicsError> {
-    let admin = options.admin()?;
     let names = ALL.map(|topic| options.topics().name(topic));
     let mut found = vec![];
     let mut replicas = vec![];
     {
-        let known = admin.inner().fetch_metadata(None, PATIENCE)?;
+        let asked = options.clone();
+        let known = tokio::task::spawn_blocking(move || metadata(&asked)).await;
+        let known = known.map_err(|_| gone())??;
         let of = |name: &str| known.topics().iter().find(|it| it.name() == name);
         let signals = of(&names[0]).map_or(0, |it| it.partitions().len());
         for name in &names {
@@ -176,7 +195,7 @@ pub async fn verify(options: &KafkaOptions) -> Result<Vec<Deviation>, TopicsErro
     let asked: Vec<ResourceSpecifier<'_>> =
         names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
     let patience = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described = admin.describe_configs(&asked, &patience).await?;
+    let described = options.admin()?.describe_configs(&asked, &patience).await?;
     for (((topic, name), has), replicas) in ALL.into_iter().zip(&names).zip(described).zip(replicas)
     {
         let has = has.map_err(|why| TopicsError::NotMade { topic: name.clone(), why })?;

@@ -109,9 +109,20 @@ impl ProducerContext for Watch {
 
 /// Whether this process may write under the names that its lanes take: fencing and committing need
 /// the right to. Blocks.
-pub fn may_commit(options: &KafkaOptions) -> Result<(), String> {
+pub fn may_commit(options: &KafkaOptions) -> Result<(), MayNotCommit> {
     let probe = format!("{}/doctor", options.writer_name());
-    Writer::open(options, &probe).map(drop).map_err(|error| error.to_string())
+    Writer::open(options, &probe).map(drop).map_err(|error| MayNotCommit {
+        denied: matches!(&error, WriteError::Kafka(KafkaError::Transaction(error))
+            if error.code() == RDKafkaErrorCode::TransactionalIdAuthorizationFailed),
+        why: error.to_string(),
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MayNotCommit {
+    /// It is this user who may not, and not the moment.
+    pub denied: bool,
+    pub why: String,
 }
 
 pub(super) struct Writer {

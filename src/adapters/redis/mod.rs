@@ -5,14 +5,27 @@
 //! |----------------|----------------------------------------------------------------------|
 //! | `view`         | the View port                                                        |
 //! | `names`        | which key a state stands under                                       |
-//! | `connection`   | how it is reached, and the settings of a server that may be used     |
+//! | `options`      | where it is, and what can be wrong with it                           |
+//! | `address`      | what `redis.url` may say: a server, sentinels, nodes of a cluster    |
+//! | `dial`         | connecting, and which servers may be used                            |
+//! | `cluster`      | the same for a Redis Cluster (feature `redis-cluster`)               |
+//! | `link`         | keeping the connection, and leaving one that leads to the wrong one  |
+//! | `health`       | what `doctor` asks                                                   |
 //! | `position.lua` | how much it has; clears what nobody counts any more                  |
 //! | `apply.lua`    | shows it committed states                                            |
 //! | `look_up.lua`  | asks it for states, and finds what has gone missing                  |
 
-mod connection;
+mod address;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
+mod dial;
+mod health;
+mod link;
 mod names;
+mod options;
 mod view;
 
-pub use connection::{NO_EVICTION, RedisError, RedisHealth, RedisOptions, examine};
+pub use dial::NO_EVICTION;
+pub use health::{RedisHealth, examine};
+pub use options::{RedisError, RedisOptions};
 pub use view::{Account, RedisView};

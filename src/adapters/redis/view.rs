@@ -1,11 +1,11 @@
 //! The View port over Redis: three scripts, and a guard on everything that they do.
 
-use super::connection::{RedisError, RedisOptions, connect};
+use super::link::Link;
 use super::names::{Bucket, Names};
+use super::options::{RedisError, RedisOptions};
 use crate::ports::{Apply, Looked, View, ViewError, ViewPosition};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use redis::aio::ConnectionManager;
 use redis::{Script, ScriptInvocation};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Account {
 }
 
 struct Server {
-    connection: ConnectionManager,
+    link: Arc<Link>,
     names: Names,
     scripts: Scripts,
 }
@@ -79,8 +79,8 @@ impl RedisView {
         let options = options.clone();
         let opening = async move {
             Ok(Arc::new(Server {
-                connection: connect(&options).await?,
                 names: Names::new(&options.prefix),
+                link: Link::open(options).await?,
                 scripts: Scripts {
                     position: Script::new(include_str!("position.lua")),
                     apply: Script::new(include_str!("apply.lua")),
@@ -257,7 +257,13 @@ impl Server {
     ) -> Result<T, ViewError> {
         let mut asked = redis::cmd(command);
         asked.arg(self.names.meta(partition)).arg(more);
-        asked.query_async(&mut self.connection.clone()).await.map_err(unavailable)
+        self.query(&asked).await
+    }
+
+    async fn query<T: redis::FromRedisValue>(&self, asked: &redis::Cmd) -> Result<T, ViewError> {
+        let reached = self.link.reached().await.map_err(unavailable)?;
+        let answer = asked.query_async(&mut reached.connection.clone()).await;
+        self.link.heard(&reached, answer).map_err(unavailable)
     }
 
     async fn scan(
@@ -271,11 +277,8 @@ impl Server {
         let mut found: Vec<(Bytes, Bytes)> = vec![];
         while let Some(bucket) = at.filter(|_| found.len() < limit) {
             let key = self.names.bucket(partition, bucket);
-            let fields: Vec<(Vec<u8>, Vec<u8>)> = redis::cmd("HGETALL")
-                .arg(key)
-                .query_async(&mut self.connection.clone())
-                .await
-                .map_err(unavailable)?;
+            let fields: Vec<(Vec<u8>, Vec<u8>)> =
+                self.query(redis::cmd("HGETALL").arg(key)).await?;
             let from = after.take().unwrap_or_default();
             let mut rest: Vec<(Bytes, Bytes)> = fields
                 .into_iter()
@@ -295,7 +298,9 @@ impl Server {
         &self,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, ViewError> {
-        script.invoke_async(&mut self.connection.clone()).await.map_err(unavailable)
+        let reached = self.link.reached().await.map_err(unavailable)?;
+        let answer = script.invoke_async(&mut reached.connection.clone()).await;
+        self.link.heard(&reached, answer).map_err(unavailable)
     }
 }
 
@@ -355,6 +360,6 @@ fn cut(states: &[(Bytes, Bytes)]) -> Vec<&[(Bytes, Bytes)]> {
 }
 
 /// The server's words name keys at most, and those are ids.
-fn unavailable(error: redis::RedisError) -> ViewError {
-    ViewError::Unavailable(format!("Redis: {error}"))
+fn unavailable(error: RedisError) -> ViewError {
+    ViewError::Unavailable(error.to_string())
 }

@@ -49,8 +49,7 @@ async fn measured(args: &ClusterArgs, options: &KafkaOptions) -> anyhow::Result<
     let trust = trust()?;
     let admission = Arc::new(Admission::new(trust.clone(), endpoints()?));
     let past = Arc::new(Past::open(options.clone(), Arc::clone(&admission))?);
-    let redis =
-        RedisOptions { url: args.redis.clone().into(), prefix: options.topic_prefix.clone() };
+    let redis = RedisOptions::new(args.redis.clone(), options.topic_prefix.clone());
     let plan = ClusterPlan {
         kafka: options.clone(),
         redis,

@@ -121,13 +121,14 @@ fn from_process(args: &TailArgs, out: &mut impl Write) -> Result<u8, Failure> {
 
 fn from_topics(args: &TailArgs, file: &Path, out: &mut impl Write) -> Result<u8, Failure> {
     let document = Document::open(Some(file), crate::config::environment())?;
-    let config = Loaded::read(&document, Purpose::Inspect)?.config;
+    let loaded = Loaded::read(&document, Purpose::Inspect)?;
+    let config = &loaded.config;
     if config.engine != Engine::Cluster {
         let what = format!("{} is of the embedded engine, which has no topics", file.display());
         let fix = "read it from its process: leave --config out, and name --data DIR or --url URL";
         return Err(Failure::usage(what, fix));
     }
-    let asked = brokers_of(&config)?;
+    let asked = brokers_of(config, &loaded.service_secrets(&document)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     runtime.block_on(async {

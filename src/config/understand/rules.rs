@@ -3,7 +3,7 @@
 use crate::attempt::{GateClient, Mode, UnknownSession};
 use crate::config::finding::Problem;
 use crate::config::limits::*;
-use crate::config::{Config, Engine, Listen, Purpose};
+use crate::config::{Config, Engine, Listen, Private, Property, Purpose};
 use crate::webhook::ENDPOINT_SECRETS_MAX;
 use std::net::SocketAddr;
 
@@ -225,13 +225,63 @@ fn cluster(config: &Config, problems: &mut Vec<Problem>) {
             "remove it: the topics have their number of partitions",
         ));
     }
-    if config.mode == Mode::Live
-        && config.redis.url.as_ref().is_some_and(|url| url.expose().starts_with("redis://"))
-    {
+    connections(config, problems);
+}
+
+/// Whether the ways to the services are secured, and what was written about it fits together.
+fn connections(config: &Config, problems: &mut Vec<Problem>) {
+    let live = config.mode == Mode::Live;
+    let written = |name: &str| match config.kafka.properties.get(name) {
+        Some(Property::Written(text)) => Some(text.expose().to_ascii_lowercase()),
+        Some(Property::Kept(_)) | None => None,
+    };
+    if live && !written("security.protocol").is_some_and(|protocol| protocol.ends_with("ssl")) {
+        problems.push(Problem::warning(
+            "kafka.properties",
+            "the brokers are reached without encryption",
+            "write \"security.protocol\" = \"SASL_SSL\" or \"SSL\", or see that the network is \
+             yours alone",
+        ));
+    }
+    let unverified = written("enable.ssl.certificate.verification").as_deref() == Some("false")
+        || written("ssl.endpoint.identification.algorithm").as_deref() == Some("none");
+    if unverified {
+        problems.push(Problem::warning(
+            "kafka.properties",
+            "anybody on the way may pose as a broker: who it is is not looked at",
+            "remove what switches that off; name your own authority with `ssl.ca.location`",
+        ));
+    }
+    let Some(url) = config.redis.url.as_ref().map(Private::expose) else { return };
+    let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+    let encrypted = scheme.starts_with("rediss");
+    let has_password = rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+    if live && !encrypted {
         problems.push(Problem::warning(
             "redis.url",
             "the view is reached without encryption",
             "use rediss://, or see that the network is yours alone",
+        ));
+    }
+    if has_password && config.redis.password.is_some() {
+        problems.push(Problem::error(
+            "redis.password",
+            "`redis.password` is given, and `redis.url` has a password too",
+            "leave the password out of the address",
+        ));
+    }
+    if config.redis.ca_file.is_some() && !encrypted {
+        problems.push(Problem::error(
+            "redis.ca_file",
+            "`redis.ca_file` says nothing without TLS",
+            "begin `redis.url` with rediss, or leave the file out",
+        ));
+    }
+    if config.redis.sentinel_password.is_some() && !scheme.ends_with("+sentinel") {
+        problems.push(Problem::error(
+            "redis.sentinel_password",
+            "`redis.sentinel_password` says nothing without sentinels",
+            "write redis.url = \"redis+sentinel://one:26379,two:26379/SERVICE\", or leave it out",
         ));
     }
 }

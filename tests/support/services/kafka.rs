@@ -18,6 +18,17 @@ const TRIES: usize = 3;
 pub struct Kafka {
     pub brokers: String,
     nodes: Vec<Node>,
+    /// Where the first one speaks TLS and asks for a user.
+    secured: Option<u16>,
+}
+
+/// A second listener, that speaks TLS and asks for a user; on the first one everything is allowed.
+#[derive(Clone, Default)]
+pub struct Secured {
+    /// More settings of the broker.
+    pub settings: Vec<String>,
+    /// Users that are known by SCRAM, as `kafka-storage format --add-scram` takes them.
+    pub scram_users: Vec<String>,
 }
 
 impl Kafka {
@@ -25,19 +36,35 @@ impl Kafka {
     pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Kafka> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var("TIDEGATE_TEST_BROKERS") {
-            Ok(brokers) => Self { brokers, nodes: vec![] },
+            Ok(brokers) => Self { brokers, nodes: vec![], secured: None },
             Err(_) => Self::start(1),
         })
     }
 
+    /// One node with a second listener.
+    pub fn start_secured(secured: &Secured) -> Self {
+        Self::start_with(1, Some(secured))
+    }
+
+    /// `localhost:port` of the listener that is secured.
+    pub fn secured(&self) -> String {
+        format!("localhost:{}", self.secured.unwrap())
+    }
+
     /// So many nodes, each a broker and a controller.
     pub fn start(count: usize) -> Self {
+        Self::start_with(count, None)
+    }
+
+    fn start_with(count: usize, secured: Option<&Secured>) -> Self {
         let libraries = libraries();
-        let nodes = (0..TRIES).find_map(|_| Node::all(count, &libraries)).unwrap_or_else(|| {
+        let come_up = || Node::all(count, &libraries, secured);
+        let nodes = (0..TRIES).find_map(|_| come_up()).unwrap_or_else(|| {
             panic!("Kafka does not come up within {PATIENCE:?}, {TRIES} times");
         });
         let addresses: Vec<String> = nodes.iter().map(Node::address).collect();
-        Self { brokers: addresses.join(","), nodes }
+        let secured = nodes.first().and_then(|node| node.secured);
+        Self { brokers: addresses.join(","), nodes, secured }
     }
 
     /// Ends a node at once, as a machine that loses its power.
@@ -85,32 +112,46 @@ struct Node {
     /// None while it is killed.
     shell: Option<Shell>,
     port: u16,
+    secured: Option<u16>,
+    scram_users: Vec<String>,
     folder: TempDir,
 }
 
 impl Node {
-    fn all(count: usize, libraries: &Path) -> Option<Vec<Self>> {
+    fn all(count: usize, libraries: &Path, secured: Option<&Secured>) -> Option<Vec<Self>> {
         let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
         let voters: Vec<String> =
             (1..).zip(&ports).map(|(id, (_, at))| format!("{id}@127.0.0.1:{at}")).collect();
         let mut nodes: Vec<Self> =
-            (1..).zip(&ports).map(|(id, ports)| Self::made(id, *ports, &voters)).collect();
+            (1..).zip(&ports).map(|(id, ports)| Self::made(id, *ports, &voters, secured)).collect();
         nodes.iter_mut().for_each(|node| node.run(libraries));
         nodes.iter_mut().all(Self::comes_up).then_some(nodes)
     }
 
-    fn made(id: usize, (port, controller): (u16, u16), voters: &[String]) -> Self {
+    fn made(
+        id: usize,
+        (port, controller): (u16, u16),
+        voters: &[String],
+        more: Option<&Secured>,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let log = folder.path().join("log");
         let copies = voters.len();
         let insync = copies.div_ceil(2);
-        let lines = [
+        let secured = more.map(|_| free_port());
+        let second = secured.map(|port| format!(",SASL_SSL://localhost:{port}"));
+        let second = second.unwrap_or_default();
+        let mut lines = vec![
             "process.roles=broker,controller".to_owned(),
             format!("node.id={id}"),
             format!("controller.quorum.voters={}", voters.join(",")),
             "controller.listener.names=CONTROLLER".to_owned(),
-            format!("listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}"),
-            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}"),
+            format!(
+                "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{second}"
+            ),
+            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}{second}"),
+            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL"
+                .to_owned(),
             format!("log.dirs={}", log.display()),
             "auto.create.topics.enable=false".to_owned(),
             format!("offsets.topic.replication.factor={copies}"),
@@ -120,8 +161,10 @@ impl Node {
             "transaction.state.log.num.partitions=4".to_owned(),
             "group.initial.rebalance.delay.ms=0".to_owned(),
         ];
+        lines.extend(more.iter().flat_map(|more| more.settings.iter().cloned()));
         std::fs::write(folder.path().join("server.properties"), lines.join("\n")).unwrap();
-        Self { shell: None, port, folder }
+        let scram_users = more.map(|more| more.scram_users.clone()).unwrap_or_default();
+        Self { shell: None, port, secured, scram_users, folder }
     }
 
     fn address(&self) -> String {
@@ -131,8 +174,13 @@ impl Node {
     fn run(&mut self, libraries: &Path) {
         let said = std::fs::File::create(self.folder.path().join("said")).unwrap();
         let script = r#"
-            [ -e "$4" ] || java -cp "$1/*" kafka.tools.StorageTool format -t "$2" -c "$3" || exit 1
-            java ${KAFKA_HEAP_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1} -cp "$1/*" kafka.Kafka "$3" &
+            libraries=$1 id=$2 settings=$3 log=$4
+            shift 4
+            [ -e "$log" ] \
+              || java -cp "$libraries/*" kafka.tools.StorageTool format -t "$id" -c "$settings" "$@" \
+              || exit 1
+            java ${KAFKA_HEAP_OPTS:--Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1} -cp "$libraries/*" \
+              kafka.Kafka "$settings" &
             read -r _ended
             kill -9 $!
             wait
@@ -143,6 +191,7 @@ impl Node {
             .arg("tidegateTestsCluster__")
             .arg(self.folder.path().join("server.properties"))
             .arg(self.folder.path().join("log"))
+            .args(self.scram_users.iter().flat_map(|user| ["--add-scram", user]))
             .stdin(Stdio::piped())
             .stdout(said.try_clone().unwrap())
             .stderr(said)

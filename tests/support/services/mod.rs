@@ -2,8 +2,11 @@
 //! be had, the test that needs it fails and says what to install. Such a test has `on_redis` or
 //! `on_kafka` in its name, so that `TIDEGATE_TESTS=embedded tests/run` can leave it out.
 
+pub mod certificates;
 pub mod kafka;
 pub mod redis;
+pub mod redis_cluster;
+pub mod sentinels;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! A real redis-server.
 
+use super::certificates::Certificate;
 use super::{free_port, within};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,6 +16,8 @@ const TRIES: usize = 3;
 pub struct Redis {
     process: Child,
     pub port: u16,
+    /// Where it speaks TLS, if it does.
+    tls_port: Option<u16>,
     folder: TempDir,
     settings: Vec<String>,
 }
@@ -22,6 +25,23 @@ pub struct Redis {
 impl Redis {
     pub fn start() -> Self {
         Self::start_with(&[])
+    }
+
+    /// Starts it with a second port, that speaks TLS.
+    pub fn start_tls(certificate: &Certificate, settings: &[&str]) -> Self {
+        let (key, certificate) = (&certificate.key, &certificate.certificate);
+        let start = |_| {
+            let tls_port = free_port();
+            let port = tls_port.to_string();
+            let tls = ["--tls-port", &port, "--tls-auth-clients", "no", "--tls-key-file"];
+            let files = [key.to_str()?, "--tls-cert-file", certificate.to_str()?];
+            let mut server = Self::try_start(&[&tls[..], &files, settings].concat())?;
+            server.tls_port = Some(tls_port);
+            Some(server)
+        };
+        (0..TRIES).find_map(start).unwrap_or_else(|| {
+            panic!("redis-server does not come up with TLS within {PATIENCE:?}, {TRIES} times");
+        })
     }
 
     /// Starts it with more of its own settings.
@@ -36,7 +56,7 @@ impl Redis {
         let settings: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
         let port = free_port();
         let process = spawn(port, folder.path(), &settings);
-        let mut server = Self { process, port, folder, settings };
+        let mut server = Self { process, port, tls_port: None, folder, settings };
         server.comes_up().then_some(server)
     }
 
@@ -61,6 +81,11 @@ impl Redis {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it speaks TLS, by a name.
+    pub fn tls(&self) -> String {
+        format!("localhost:{}", self.tls_port.unwrap())
     }
 
     /// What it answers to a command in its own plain form; nothing while it is not there.
@@ -88,6 +113,12 @@ fn spawn(port: u16, folder: &Path, settings: &[String]) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server cannot be started; on Debian: apt-get install redis-server")
+}
+
+/// A server that copies another one.
+pub fn replica_of(primary: &Redis) -> Redis {
+    let settings = ["--replicaof", "127.0.0.1", &primary.port.to_string()];
+    Redis::start_with(&settings)
 }
 
 impl Drop for Redis {
