@@ -17,7 +17,7 @@ use support::running::{Dev, PATIENCE, folder, tidegate};
 /// Every page of help, so that a change of words is seen and meant.
 #[test]
 fn help_is_reviewed_like_code() {
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 22] = [
         &[],
         &["dev"],
         &["serve"],

@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lane", &["attempt", "webhook", "wire", "ports"]),
     ("config", &["attempt", "webhook"]),
     ("crash", &[]),
-    ("telemetry", &["attempt", "webhook", "wire", "lane"]),
+    ("telemetry", &["attempt", "webhook", "wire", "ports", "lane"]),
     ("adapters", &["attempt", "webhook", "wire", "ports", "lane", "crash"]),
     ("actors", &["attempt", "webhook", "wire", "ports", "lane", "crash", "telemetry"]),
     ("http", &["attempt", "webhook", "wire", "ports", "lane", "config", "crash", "telemetry"]),

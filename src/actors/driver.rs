@@ -300,19 +300,14 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 
     async fn commit(&mut self, commit: Commit) {
         crash::point("lane.before_commit");
-        let signals: u64 =
-            commit.parts.iter().map(|part| part.trailer.next - part.trailer.previous).sum();
-        let timer = self.metrics.commit_seconds.start_timer();
         let told = match self.journal.commit(commit).await {
             Ok(committed) => Told::Committed(committed),
             Err(CommitError::Full(commit)) => Told::NoRoom(commit),
             Err(CommitError::Fenced { partition }) => Told::Fenced { partition },
-            Err(CommitError::InDoubt) => Told::InDoubt,
+            Err(CommitError::InDoubt(_)) => Told::InDoubt,
             Err(CommitError::Closed) => Told::JournalClosed,
         };
-        timer.observe_duration();
         crash::point("lane.after_commit");
-        self.metrics.commit_signals.observe(signals as f64);
         self.lane.told(told, self.clock.now());
     }
 

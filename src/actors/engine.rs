@@ -1,10 +1,11 @@
 //! The lanes over a journal and a view: each on a thread of its own, each with a set of partitions.
 
 use super::driver::{Driver, DriverError, DriverOptions};
+use super::measured::measured;
 use super::takeover::TakeoverError;
 use crate::lane::machine::Rules;
 use crate::ports::{Clock, Journal, JournalError, Seat, View};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Ending, Metrics};
 use actix::Arbiter;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -36,6 +37,23 @@ impl EngineError {
     pub fn is_a_view_ahead(&self) -> bool {
         let Self::Lane { source, .. } = self else { return false };
         matches!(source, DriverError::Takeover(TakeoverError::ViewAhead { .. }))
+    }
+
+    /// What is told of a process that ended for this.
+    pub fn ending(&self) -> Ending {
+        let source = match self {
+            Self::Lane { source, .. } => source,
+            Self::Panicked { .. } => return Ending::Broken,
+            Self::NotDrained { .. } => return Ending::Hurried,
+        };
+        match source {
+            DriverError::Takeover(_) => Ending::Takeover,
+            DriverError::View(_) => Ending::View,
+            DriverError::Fenced { .. } => Ending::Fenced,
+            DriverError::InDoubt { .. } => Ending::InDoubt,
+            DriverError::JournalClosed => Ending::Journal,
+            DriverError::Unreadable(_) | DriverError::ActorDied => Ending::Broken,
+        }
     }
 
     /// What the journal said of why a partition cannot be ours, where that is what ended a lane.
@@ -76,12 +94,14 @@ impl Engine {
         let drain = watch::Sender::new(false);
         let mut engine = Self { lanes: vec![], drain: drain.clone() };
         let lanes = options.lanes.clamp(1, journal.partitions());
+        metrics.begin(lanes, journal.partitions());
         let mut ready = vec![];
         for lane in 0..lanes {
             let seat = Seat { lane, lanes };
             let writer = format!("{}/{lane}", options.instance);
             let rules = rules.clone();
-            let (journal, view, clock) = (journal.clone(), view.clone(), clock.clone());
+            let (journal, view) = measured(journal.clone(), view.clone(), lane, metrics.clone());
+            let clock = clock.clone();
             let (metrics, drain) = (metrics.clone(), drain.subscribe());
             let driver_options = options.driver;
             let (taken_to, taken) = oneshot::channel();

@@ -14,12 +14,14 @@
 //! | `residents` | activates, asks and passivates the attempts of a lane            |
 //! | `taking`    | takes partitions over, one at a time, beside everything else     |
 //! | `takeover`  | brings the view up to the journal                                |
+//! | `measured`  | a lane's journal and view, with what passes through them counted |
 //! | `driver`    | carries out what a lane wants                                    |
 //! | `engine`    | starts the lanes over a journal and a view, and drains them      |
 
 mod attempt;
 mod driver;
 mod engine;
+mod measured;
 mod residents;
 mod takeover;
 mod taking;

@@ -5,9 +5,9 @@
 use super::driver::DriverError;
 use super::takeover::{Each, TakeoverError, catch_up};
 use crate::ports::{Journal, JournalError, Takeover, View, ViewError, ViewPosition};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, TakeoverResult};
 use crate::wire::trailer::Owner;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub struct Taking<J, V> {
     view: V,
     metrics: Metrics,
     waiting: VecDeque<(u32, Step)>,
+    /// When each partition was given to us.
+    given: BTreeMap<u32, Instant>,
     under_way: Option<(u32, Work)>,
     /// Failures since something was last taken.
     failures: u32,
@@ -76,6 +78,7 @@ impl<J: Journal, V: View> Taking<J, V> {
             view,
             metrics,
             waiting: VecDeque::new(),
+            given: BTreeMap::new(),
             under_way: None,
             failures: 0,
             again_at: None,
@@ -85,12 +88,14 @@ impl<J: Journal, V: View> Taking<J, V> {
     pub fn add(&mut self, partitions: Vec<u32>) {
         // Taken over twice, it would be told of what waits there twice.
         self.forget(&partitions);
+        self.given.extend(partitions.iter().map(|partition| (*partition, Instant::now())));
         self.waiting.extend(partitions.into_iter().map(|partition| (partition, Step::Take)));
     }
 
     /// Takes one over anew that could not be kept for this reason, where that may help.
     pub fn again_after(&mut self, error: JournalError, partition: u32) -> Result<(), DriverError> {
-        not_for_ever(error, partition)?;
+        let result = not_for_ever(error, partition)?;
+        self.counted(result);
         self.again(partition, Step::Take);
         Ok(())
     }
@@ -103,6 +108,7 @@ impl<J: Journal, V: View> Taking<J, V> {
     /// What is under way for them is left where it is. The journal knows whose they are.
     pub fn forget(&mut self, partitions: &[u32]) {
         self.waiting.retain(|(partition, _)| !partitions.contains(partition));
+        self.given.retain(|partition, _| !partitions.contains(partition));
         self.under_way.take_if(|(partition, _)| partitions.contains(partition));
     }
 
@@ -134,6 +140,11 @@ impl<J: Journal, V: View> Taking<J, V> {
             match done {
                 Done::Taken { takeover, states, took } => {
                     self.failures = 0;
+                    self.counted(TakeoverResult::Taken);
+                    if let Some(given) = self.given.remove(&partition) {
+                        let took = given.elapsed().as_secs_f64();
+                        self.metrics.lanes.takeover_seconds.observe(took);
+                    }
                     return Ok(Ready::Taken(Taken { partition, takeover, states, took }));
                 }
                 Done::Repaired { states, took } => {
@@ -185,6 +196,10 @@ impl<J: Journal, V: View> Taking<J, V> {
         self.waiting.push_back((partition, step));
     }
 
+    fn counted(&self, result: TakeoverResult) {
+        self.metrics.lanes.takeovers.with_label_values(&[result.word()]).inc();
+    }
+
     /// What the view could not do now it may do later; what it never will ends the lane.
     fn not_shown(&self, error: TakeoverError, partition: u32) -> Result<(), DriverError> {
         match error {
@@ -192,10 +207,15 @@ impl<J: Journal, V: View> Taking<J, V> {
                 error @ (ViewError::Unavailable(_) | ViewError::Regressed { .. }),
             ) => {
                 self.metrics.view_unanswered.inc();
+                self.counted(TakeoverResult::ViewUnanswered);
                 tracing::warn!(partition, %error, "the view is not brought up to date; waiting");
                 Ok(())
             }
-            TakeoverError::Journal(error) => not_for_ever(error, partition),
+            TakeoverError::Journal(error) => {
+                let result = not_for_ever(error, partition)?;
+                self.counted(result);
+                Ok(())
+            }
             error @ (TakeoverError::View(_) | TakeoverError::ViewAhead { .. }) => Err(error.into()),
         }
     }
@@ -238,15 +258,15 @@ async fn take<J: Journal, V: View>(
 }
 
 /// Passes on what trying again does not mend.
-fn not_for_ever(error: JournalError, partition: u32) -> Result<(), DriverError> {
+fn not_for_ever(error: JournalError, partition: u32) -> Result<TakeoverResult, DriverError> {
     if let JournalError::NotAssigned { .. } = error {
         // It went to somebody else meanwhile; the word of that is on its way.
         tracing::info!(partition, "gone before it was taken over");
-        return Ok(());
+        return Ok(TakeoverResult::Gone);
     }
     if let JournalError::Brokers(why) = error {
         tracing::warn!(partition, why, "not taken over; trying again");
-        return Ok(());
+        return Ok(TakeoverResult::JournalUnanswered);
     }
     Err(TakeoverError::Journal(error).into())
 }

@@ -1,6 +1,6 @@
 //! The journal: where the truth is.
 
-use crate::attempt::Position;
+use crate::attempt::{Position, words};
 use crate::wire::Topic;
 use crate::wire::prove::Proven;
 use crate::wire::seal::Fingerprint;
@@ -116,6 +116,8 @@ pub struct Takeover {
     pub trailer: Option<Trailer>,
     /// Everything in the changelog before this is committed and to be replayed.
     pub changelog_end: u64,
+    /// Whatever its former owner may have had open was ended.
+    pub fenced: bool,
 }
 
 /// One thing met while reading a partition's changelog.
@@ -143,6 +145,30 @@ pub enum AppendError {
     Closed,
 }
 
+words! {
+    /// Why a commit is in doubt.
+    Doubt {
+        /// The transaction was not begun: how the one before it ended is not known either.
+        NoWriter = "no_writer",
+        /// The journal said no, or nothing that can be relied on.
+        Refused = "refused",
+        /// Another process took the lane's name.
+        Fenced = "fenced",
+        /// The process is no member of the group any more.
+        NoMember = "no_member",
+        /// It was to be committed, and no word came that it was.
+        Unanswered = "unanswered",
+        /// A connection was lost meanwhile: what is repeated of it may come late.
+        ConnectionLost = "connection_lost",
+        /// What was to be written cannot be read.
+        Malformed = "malformed",
+        /// The group has moved on: it did not happen, and the partitions may be somebody else's.
+        GroupMoved = "group_moved",
+        /// The thread that committed ended.
+        ThreadEnded = "thread_ended",
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     #[error("partition {partition} has a newer owner")]
@@ -150,8 +176,8 @@ pub enum CommitError {
     #[error("there is no room left on the disk of the journal")]
     Full(Commit),
     /// It may have happened or not: the partitions are to be taken over anew, which tells.
-    #[error("whether the commit happened is not known")]
-    InDoubt,
+    #[error("whether the commit happened is not known: {}", .0.word())]
+    InDoubt(Doubt),
     #[error("the journal has stopped")]
     Closed,
 }

@@ -11,7 +11,7 @@ mod view;
 pub use clock::{Clock, SystemClock};
 pub use feeds::{Feed, FeedError, FeedReader, FeedRecord, Feeds};
 pub use journal::{
-    Append, AppendError, Commit, CommitError, Committed, Fetched, Incoming, Intake, Journal,
+    Append, AppendError, Commit, CommitError, Committed, Doubt, Fetched, Incoming, Intake, Journal,
     JournalError, LettingGo, Part, Replayed, Run, Seat, Takeover,
 };
 pub use view::{Apply, Looked, View, ViewError, ViewPosition};

@@ -283,7 +283,7 @@ impl<C: Clock> Writer<C> {
         section.push(Record { key: TRAILER_KEY, id: b"", at: owner.at, value: &value });
         frame.run(Topic::Attempts, partition, 0, 1, section.bytes());
         group.owners.push((partition, owner));
-        group.takeovers.push((reply, Takeover { epoch, trailer, changelog_end: 0 }));
+        group.takeovers.push((reply, Takeover { epoch, trailer, changelog_end: 0, fenced: false }));
     }
 
     /// The frame is durable: what it holds is true from here on.

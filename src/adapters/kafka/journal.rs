@@ -8,8 +8,8 @@ use super::settings::{HEARTBEAT, KafkaOptions};
 use super::writer::{WriteError, Writer, Writers};
 use crate::attempt::Position;
 use crate::ports::{
-    Append, AppendError, Commit, CommitError, Committed, Journal, JournalError, Replayed, Seat,
-    Takeover,
+    Append, AppendError, Commit, CommitError, Committed, Doubt, Journal, JournalError, Replayed,
+    Seat, Takeover,
 };
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
@@ -61,6 +61,16 @@ struct Held {
     current: bool,
 }
 
+/// A partition as it is found before it is taken over.
+struct Found {
+    /// The last that were committed.
+    marks: Marks,
+    /// Where to go on.
+    next: u64,
+    /// Whether somebody's name was taken for it.
+    fenced: bool,
+}
+
 /// What a take-over came to.
 enum Tried {
     Taken(Takeover),
@@ -90,6 +100,18 @@ impl KafkaJournal {
             shared.members.leave();
         });
         let _panicked = leaving.await;
+    }
+
+    /// Records of each partition of ours after the last decided one, as far as the brokers have said
+    /// by themselves: nobody is asked. A transaction's own mark counts as a record, so that a
+    /// partition that something was forwarded to may stay at one.
+    pub fn lags(&self) -> Vec<(u32, u64)> {
+        let held = self.0.held().clone();
+        let lag = |(partition, held): (u32, Held)| {
+            let end = self.0.members.known_end(partition)?;
+            Some((partition, end.saturating_sub(held.next)))
+        };
+        held.into_iter().filter_map(lag).collect()
     }
 
     async fn blocking<T: Send + 'static>(
@@ -139,7 +161,9 @@ impl Shared {
     fn commit(&self, commit: &Commit) -> Result<Committed, CommitError> {
         let seat = commit.parts.first().map_or(0, |part| self.writers.seat(part.partition));
         let mut slot = self.writers.lock(seat);
-        let Some(writer) = slot.as_ref() else { return Err(CommitError::InDoubt) };
+        let Some(writer) = slot.as_ref() else {
+            return Err(CommitError::InDoubt(Doubt::NoWriter));
+        };
         for part in &commit.parts {
             let partition = part.partition;
             let follows = self.held().get(&partition).is_some_and(|held| {
@@ -165,7 +189,7 @@ impl Shared {
             // is of before it, and is read anew.
             Err(error @ WriteError::Refused) => {
                 tracing::info!(%error, lane = seat, "taking over anew");
-                Err(CommitError::InDoubt)
+                Err(CommitError::InDoubt(error.doubt()))
             }
             Err(error) => {
                 tracing::warn!(%error, lane = seat, "a commit is in doubt; what happened is read");
@@ -173,7 +197,7 @@ impl Shared {
                 if matches!(error, WriteError::Fenced) {
                     std::thread::sleep(AFTER_A_FENCE);
                 }
-                Err(CommitError::InDoubt)
+                Err(CommitError::InDoubt(error.doubt()))
             }
         }
     }
@@ -306,7 +330,7 @@ impl Shared {
             self.members.generation()
         };
         // The lane goes on with its other partitions while this one is read.
-        let (marks, next) = self.found(partition, owner)?;
+        let Found { marks, next, fenced } = self.found(partition, owner)?;
         let slot = &mut *self.writers.lock(seat);
         if self.members.is_leaving(partition) || !self.members.has(partition) {
             return Err(JournalError::NotAssigned { partition });
@@ -329,12 +353,11 @@ impl Shared {
         };
         let owner = Arc::new(owner);
         self.held().insert(partition, Held { epoch, next, owner, current: true });
-        Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end }))
+        Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end, fenced }))
     }
 
-    /// The last committed marks of a partition in which nobody else can write any more, and where to
-    /// go on in it.
-    fn found(&self, partition: u32, owner: &Owner) -> Result<(Marks, u64), JournalError> {
+    /// A partition in which nobody else can write any more.
+    fn found(&self, partition: u32, owner: &Owner) -> Result<Found, JournalError> {
         let readers = self.readers(partition);
         let changelog = self.changelog(&readers, partition);
         let newest = changelog.newest_marks()?;
@@ -344,14 +367,14 @@ impl Shared {
             // It was given to somebody else meanwhile. The word of that is on its way.
             return Err(JournalError::NotAssigned { partition });
         }
-        let marks = match (changelog.released(&newest)?, other) {
-            (Some(marks), _) => marks,
+        let (marks, fenced) = match (changelog.released(&newest)?, other) {
+            (Some(marks), _) => (marks, false),
             (None, Some(other)) => {
                 // It may be dead with a transaction open, or think that it is alive.
                 self.fence(other)?;
-                changelog.committed_marks()?
+                (changelog.committed_marks()?, true)
             }
-            (None, None) => changelog.committed_marks()?,
+            (None, None) => (changelog.committed_marks()?, false),
         };
         let committed = self.members.committed(partition).map_err(brokers)?;
         let next = marks.trailer.as_ref().map(|trailer| trailer.next);
@@ -368,7 +391,7 @@ impl Shared {
         if begins > next {
             return Err(JournalError::Missing { partition, next, begins });
         }
-        Ok((marks, next))
+        Ok(Found { marks, next, fenced })
     }
 
     /// Says of partitions that nobody here writes in them any more, so that whoever has them next
@@ -410,7 +433,7 @@ impl Journal for KafkaJournal {
 
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let done = self.blocking(move |shared| shared.commit(&commit)).await;
-        done.unwrap_or(Err(CommitError::InDoubt))
+        done.unwrap_or(Err(CommitError::InDoubt(Doubt::ThreadEnded)))
     }
 
     async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {

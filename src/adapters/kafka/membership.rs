@@ -318,6 +318,12 @@ impl Membership {
         Ok(u64::try_from(low).unwrap_or_default())
     }
 
+    /// The end of a partition of ours, as it came with the last signals. Asks nobody.
+    pub(super) fn known_end(&self, partition: u32) -> Option<u64> {
+        self.has(partition)
+            .then(|| native::known_end(&self.consumer, &self.group().topic, number(partition)))?
+    }
+
     /// Whether this is the first take-over since the group gave us the partition. Whoever wrote last
     /// before that has lost it; whoever wrote after that has it.
     pub(super) fn is_fresh(&self, partition: u32) -> bool {

@@ -37,6 +37,30 @@ pub(super) fn commit_transaction<C: ClientContext>(
     }
 }
 
+/// Where a partition ends, as the brokers said with the last records of it; `None` where they have
+/// said nothing yet. Asks nobody.
+pub(super) fn known_end<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+) -> Option<u64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (0_i64, 0_i64);
+    // SAFETY: the consumer, the name and both numbers live through the call, which keeps none.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    let known = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    // What is not known is told as a negative number.
+    u64::try_from(high).ok().filter(|_| known)
+}
+
 /// The generation in which a consumer is a member of its group; `None` where it is none. Offsets
 /// that are committed by a consumer without one are taken from anybody.
 pub(super) fn generation<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Option<i32> {

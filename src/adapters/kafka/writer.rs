@@ -9,7 +9,7 @@ use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
 use super::topics::{Topics, number};
 use crate::attempt::Timestamp;
-use crate::ports::{Append, Commit, Committed, Part};
+use crate::ports::{Append, Commit, Committed, Doubt, Part};
 use crate::wire::Topic;
 use crate::wire::cloudevents;
 use crate::wire::published::rfc3339;
@@ -56,6 +56,21 @@ impl From<KafkaError> for WriteError {
     fn from(error: KafkaError) -> Self {
         let code = code_of(&error);
         if code == Some(RDKafkaErrorCode::Fenced) { Self::Fenced } else { Self::Kafka(error) }
+    }
+}
+
+impl WriteError {
+    /// What is told of a commit that ended so.
+    pub(super) fn doubt(&self) -> Doubt {
+        match self {
+            Self::Kafka(_) => Doubt::Refused,
+            Self::Fenced => Doubt::Fenced,
+            Self::NoMember => Doubt::NoMember,
+            Self::Refused => Doubt::GroupMoved,
+            Self::Unknown(_) => Doubt::Unanswered,
+            Self::Suspect => Doubt::ConnectionLost,
+            Self::Malformed => Doubt::Malformed,
+        }
     }
 }
 

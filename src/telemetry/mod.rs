@@ -1,13 +1,33 @@
 //! What is counted, by name, in one place. Labels are words from closed vocabularies, so the
 //! number of series is fixed; ids and amounts never become one.
+//!
+//! | file      | what it holds                                                      |
+//! |-----------|--------------------------------------------------------------------|
+//! | `lanes`   | transactions, and the partitions that come and go                  |
+//! | `view`    | what is asked of the view, and the Redis under it                  |
+//! | `behind`  | how far the view is behind what was committed                      |
+//! | `process` | since when this one runs, and how those before it ended            |
+//! | `maker`   | makes metrics, and remembers which                                 |
+
+mod behind;
+mod lanes;
+mod maker;
+mod process;
+mod view;
+
+pub use behind::Behind;
+pub use lanes::{CommitOutcome, LaneMetrics, Settled, TakeoverResult};
+pub use maker::Described;
+pub use process::{Ending, ProcessMetrics};
+pub use view::{Asked, Look, RedisChange, RedisMetrics, ViewMetrics, WhyNot};
 
 use crate::attempt::{Alarm, DeadLetter, SourceKind};
 use crate::lane::machine::Report;
 use crate::wire::trailer::Counts;
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-};
+use maker::{COUNTS, Maker, SECONDS};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Handles of every metric, made once.
 #[derive(Clone, Debug)]
@@ -16,6 +36,12 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 pub struct Inner {
     pub registry: Registry,
+    /// Everything that is in the registry.
+    described: Vec<Described>,
+    pub process: ProcessMetrics,
+    pub lanes: LaneMetrics,
+    pub view: ViewMetrics,
+    pub redis: RedisMetrics,
     /// Signals decided, by verdict; parked, dead-lettered and forwarded beside them.
     pub signals: IntCounterVec,
     pub accepted: IntCounterVec,
@@ -82,155 +108,156 @@ impl std::ops::Deref for Metrics {
 
 impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, prometheus::Error>(counters)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let gauges = |name: &str, help: &str| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), &["lane"])?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok::<_, prometheus::Error>(gauges)
-        };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            let histogram = Histogram::with_opts(options)?;
-            registry.register(Box::new(histogram.clone()))?;
-            Ok::<_, prometheus::Error>(histogram)
-        };
-        const SECONDS: &[f64] =
-            &[0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-        const SIGNALS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0];
+        let mut maker = Maker::default();
+        let make = &mut maker;
         let inner = Inner {
-            signals: counters(
+            process: ProcessMetrics::make(make)?,
+            signals: make.counters_of(
                 "tidegate_signals_total",
                 "Committed signals, by what became of them.",
                 &["fate"],
+                FATES,
             )?,
-            accepted: counters(
+            accepted: make.counters_of(
                 "tidegate_signals_accepted_total",
                 "Committed signals that were accepted, by kind.",
                 &["kind"],
+                SourceKind::ALL.iter().map(|kind| kind.word()),
             )?,
-            dead_letters: counters(
+            dead_letters: make.counters_of(
                 "tidegate_dead_letters_total",
                 "Dead-lettered signals, by reason.",
                 &["reason"],
+                DeadLetter::ALL.iter().map(|why| why.word()),
             )?,
-            alarms: counters(
+            alarms: make.counters_of(
                 "tidegate_alarms_total",
                 "Things that a person should hear about at once.",
                 &["alarm"],
+                Alarm::ALL.iter().map(|alarm| alarm.word()),
             )?,
-            reads_wanted: counter(
+            reads_wanted: make.counter(
                 "tidegate_reads_wanted_total",
                 "Sessions about which 0Gate should be asked.",
             )?,
-            door: counters(
+            door: make.counters_of(
                 "tidegate_door_total",
                 "Deliveries at the webhook door, by answer.",
                 &["answer"],
+                DOOR_ANSWERS,
             )?,
-            door_secret: counters(
+            door_secret: make.counters(
                 "tidegate_door_secret_total",
                 "Verified deliveries, by endpoint and place of the secret that matched.",
                 &["endpoint", "secret"],
             )?,
-            header_disagreements: counter(
+            header_disagreements: make.counter(
                 "tidegate_door_header_disagreements_total",
                 "Unsigned headers that said something else than the signed body.",
             )?,
-            ack_seconds: histogram(
+            ack_seconds: make.histogram(
                 "tidegate_door_ack_seconds",
                 "From the whole body to the durable acknowledgement.",
                 SECONDS,
             )?,
-            http_requests: counters(
+            http_requests: make.counters(
                 "tidegate_http_requests_total",
                 "HTTP answers, by listener and status.",
                 &["listener", "status"],
             )?,
-            bodies_bytes: gauge(
+            bodies_bytes: make.gauge(
                 "tidegate_http_bodies_bytes",
                 "Memory of request bodies that are on their way in or not answered yet.",
             )?,
-            bodies_refused: counter(
+            bodies_refused: make.counter(
                 "tidegate_http_bodies_refused_total",
                 "Request bodies that there was no memory for (`http.bodies_memory`).",
             )?,
-            commit_seconds: histogram(
+            commit_seconds: make.histogram(
                 "tidegate_commit_seconds",
-                "Time that a lane's commit took.",
+                "Time that a lane's commit took, however it came out.",
                 SECONDS,
             )?,
-            commit_signals: histogram("tidegate_commit_signals", "Signals per commit.", SIGNALS)?,
-            lane_backlog: gauges("tidegate_lane_backlog", "Signals that wait in a lane.")?,
-            attempts_live: gauges("tidegate_attempts_live", "Live attempt actors.")?,
-            attempts_memory: gauges(
+            commit_signals: make.histogram(
+                "tidegate_commit_signals",
+                "Signals per commit that was committed.",
+                COUNTS,
+            )?,
+            lane_backlog: make.gauges(
+                "tidegate_lane_backlog",
+                "Signals that wait in a lane.",
+                &["lane"],
+            )?,
+            attempts_live: make.gauges(
+                "tidegate_attempts_live",
+                "Live attempt actors.",
+                &["lane"],
+            )?,
+            attempts_memory: make.gauges(
                 "tidegate_attempts_memory_bytes",
                 "Estimated memory of the live attempts.",
+                &["lane"],
             )?,
-            attempts_panicked: counter(
+            attempts_panicked: make.counter(
                 "tidegate_attempts_panicked_total",
                 "Decisions that panicked; the signal was dead-lettered.",
             )?,
-            view_unapplied: gauges(
+            view_unapplied: make.gauges(
                 "tidegate_view_unapplied_bytes",
                 "Committed states that the view has not acknowledged.",
+                &["lane"],
             )?,
-            view_repairs: counter(
+            view_repairs: make.counter(
                 "tidegate_view_repairs_total",
                 "Times that the view was behind what it had acknowledged, and was repaired.",
             )?,
-            view_unanswered: counter(
+            view_unanswered: make.counter(
                 "tidegate_view_unanswered_total",
                 "Times that the view did not answer, and what needed it waited.",
             )?,
-            journal_syncs: counter("tidegate_journal_syncs_total", "Syncs of the journal.")?,
-            journal_bytes: counter(
-                "tidegate_journal_written_bytes_total",
-                "Bytes written to the journal.",
-            )?,
-            journal_held: gauge(
+            journal_syncs: make.counter("tidegate_journal_syncs_total", "Syncs of the journal.")?,
+            journal_bytes: make
+                .counter("tidegate_journal_written_bytes_total", "Bytes written to the journal.")?,
+            journal_held: make.gauge(
                 "tidegate_journal_held_bytes",
                 "Signals that are durable or on their way and not decided yet.",
             )?,
-            registry,
+            lanes: LaneMetrics::make(make)?,
+            view: ViewMetrics::make(make)?,
+            redis: RedisMetrics::make(make)?,
+            described: maker.made,
+            registry: maker.registry,
         };
-        let metrics = Self(Arc::new(inner));
-        metrics.begin_at_zero();
-        Ok(metrics)
-    }
-
-    /// Shows every word of the closed vocabularies from the start: a counter that appears with its
-    /// first event has no increase that a rule could see.
-    fn begin_at_zero(&self) {
-        for (counters, words) in [
-            (&self.signals, FATES.to_vec()),
-            (&self.accepted, SourceKind::ALL.iter().map(|kind| kind.word()).collect()),
-            (&self.dead_letters, DeadLetter::ALL.iter().map(|why| why.word()).collect()),
-            (&self.alarms, Alarm::ALL.iter().map(|alarm| alarm.word()).collect()),
-            (&self.door, DOOR_ANSWERS.to_vec()),
-        ] {
-            for word in words {
-                counters.with_label_values(&[word]);
-            }
-        }
         for listener in ["public", "api", "ops"] {
             for status in ["200", "400", "401", "404", "405", "408", "413", "500", "503"] {
-                self.http_requests.with_label_values(&[listener, status]);
+                inner.http_requests.with_label_values(&[listener, status]);
             }
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Every metric that there is.
+    pub fn described(&self) -> &[Described] {
+        &self.described
+    }
+
+    /// Shows what is told of each lane and of each partition, before anything is told of it.
+    pub fn begin(&self, lanes: u32, partitions: u32) {
+        for lane in (0..lanes).map(|lane| lane.to_string()) {
+            for gauges in [
+                &self.lane_backlog,
+                &self.attempts_live,
+                &self.attempts_memory,
+                &self.view_unapplied,
+                &self.lanes.partitions,
+                &self.view.behind_records,
+            ] {
+                gauges.with_label_values(&[&lane]);
+            }
+            self.view.behind_seconds.with_label_values(&[&lane]);
+        }
+        for partition in 0..partitions {
+            self.lanes.lag.with_label_values(&[&partition.to_string()]);
         }
     }
 
@@ -273,6 +300,7 @@ impl Metrics {
     /// Everything in the text form that Prometheus scrapes.
     pub fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
         use prometheus::Encoder;
+        self.view.tell_how_far_behind(Instant::now());
         let mut out = vec![];
         prometheus::TextEncoder::new().encode(&self.registry.gather(), &mut out)?;
         Ok(out)
