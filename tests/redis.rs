@@ -208,3 +208,74 @@ mod on_redis {
         }
     }
 }
+
+mod watched_on_redis {
+    use super::support::services::redis::Redis;
+    use std::time::{Duration, Instant};
+    use tidegate::adapters::redis::{Change, RedisOptions, RedisView, RedisWatch};
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// One who has looked once.
+    async fn watch(server: &Redis) -> RedisWatch {
+        let options = RedisOptions::new(server.url(), "t");
+        let mut watch = RedisWatch::new(RedisView::open(&options).await.unwrap());
+        let (_, news) = watch.look().await.unwrap();
+        assert_eq!(news, [], "how it was before is no news");
+        watch
+    }
+
+    /// What the next look that is answered finds.
+    async fn news(watch: &mut RedisWatch) -> Vec<Change> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some((_, news)) = watch.look().await {
+                return news;
+            }
+        }
+        panic!("no answer in {PATIENCE:?}");
+    }
+
+    #[actix::test]
+    async fn keys_that_are_thrown_away_and_the_policy_that_lets_them_are_news() {
+        let server = Redis::start();
+        let mut watch = watch(&server).await;
+        server.says("CONFIG SET maxmemory-policy allkeys-random");
+        assert_eq!(news(&mut watch).await, [Change::PolicyChanged]);
+        let filled =
+            server.says(r#"EVAL "for n=1,2000 do redis.call('SET',n,string.rep('x',1000)) end" 0"#);
+        assert!(!filled.contains("ERR"), "{filled}");
+        server.says("CONFIG SET maxmemory 1000000");
+        server.says("SET one more");
+        let evicted = news(&mut watch).await;
+        assert!(matches!(evicted[..], [Change::Evicted(1..)]), "{evicted:?}");
+        assert_eq!(news(&mut watch).await, [], "and are told once");
+    }
+
+    #[actix::test]
+    async fn a_restart_is_news_and_so_is_a_lost_connection() {
+        let mut server = Redis::start();
+        let mut watch = watch(&server).await;
+        server.says("CLIENT KILL TYPE normal SKIPME yes");
+        assert_eq!(news(&mut watch).await, [Change::Reconnected]);
+        server.stop();
+        assert!(watch.look().await.is_none(), "it is down");
+        server.start_again();
+        assert_eq!(news(&mut watch).await, [Change::Restarted, Change::Reconnected]);
+    }
+
+    #[actix::test]
+    async fn a_server_that_becomes_a_copy_is_news() {
+        let (server, master) = (Redis::start(), Redis::start());
+        let mut watch = watch(&server).await;
+        server.says(&format!("REPLICAOF 127.0.0.1 {}", master.port));
+        let began = Instant::now();
+        let mut all = vec![];
+        while !all.contains(&Change::ReplicationChanged) && began.elapsed() < PATIENCE {
+            all.extend(news(&mut watch).await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(all.contains(&Change::RoleChanged), "{all:?}");
+        assert!(all.contains(&Change::ReplicationChanged), "{all:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::host::{Host, HostPlan};
 use super::process::DRAIN_PATIENCE;
+use super::redis_watch::Watching;
 use super::topics::{ALLOW_WRITE, commits_denied};
 use super::{Failure, exit};
 use crate::actors::{DriverOptions, Engine, EngineOptions};
@@ -16,6 +17,7 @@ use crate::ports::{Journal, SystemClock};
 use crate::telemetry::Metrics;
 use crate::wire::admit::Admission;
 use crate::wire::prove::Trust;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A cluster engine, to be started.
@@ -36,6 +38,8 @@ pub(super) struct Cluster {
     view: RedisView,
     feeds: KafkaFeeds,
     engine: Engine,
+    metrics: Metrics,
+    _watching: Watching,
 }
 
 impl HostPlan for ClusterPlan {
@@ -46,6 +50,7 @@ impl HostPlan for ClusterPlan {
             "the cluster engine is new: it has not been through its proofs under faults yet"
         );
         let view = RedisView::open(&self.redis).await?;
+        let watching = Watching::begin(view.clone(), metrics.clone());
         let asked = self.kafka.clone();
         let counted = partitions(self.kafka).await;
         let kafka = counted.map_err(|error| super::topics::at(&asked, error))?;
@@ -78,7 +83,8 @@ impl HostPlan for ClusterPlan {
                 return Err(error.into());
             }
         };
-        Ok(Cluster { journal, view, feeds: KafkaFeeds::new(kafka), engine })
+        let feeds = KafkaFeeds::new(kafka);
+        Ok(Cluster { journal, view, feeds, engine, metrics, _watching: watching })
     }
 }
 
@@ -108,7 +114,15 @@ impl Host for Cluster {
     }
 
     fn refresh(&self) -> Arc<dyn Fn() + Send + Sync> {
-        Arc::new(|| {})
+        let (journal, metrics) = (self.journal.clone(), self.metrics.clone());
+        Arc::new(move || {
+            let lags: BTreeMap<u32, u64> = journal.lags().into_iter().collect();
+            for partition in 0..journal.partitions() {
+                let lag = lags.get(&partition).copied().unwrap_or(0);
+                let gauge = metrics.lanes.lag.with_label_values(&[&partition.to_string()]);
+                gauge.set(i64::try_from(lag).unwrap_or(i64::MAX));
+            }
+        })
     }
 
     /// Where the brokers give this process up, its lanes end and say so.

@@ -169,7 +169,7 @@ fn of_redis(options: &RedisOptions, looks: &mut Looks) {
         Ok(health) => health,
         Err(error) => return looks.ill("Redis", error.to_string(), error.fix()),
     };
-    let RedisHealth { at, policy, evicted, role, seconds } = health;
+    let RedisHealth { at, policy, evicted, role, seconds, .. } = health;
     if policy == NO_EVICTION {
         looks.well("Redis", format!("{at} answers, and throws nothing away"));
     } else {

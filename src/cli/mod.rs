@@ -17,6 +17,7 @@ mod logging;
 mod process;
 mod progress;
 pub mod rebuild;
+mod redis_watch;
 pub mod serve;
 pub mod topics;
 

@@ -11,6 +11,7 @@
 //! | `cluster`      | the same for a Redis Cluster (feature `redis-cluster`)               |
 //! | `link`         | keeping the connection, and leaving one that leads to the wrong one  |
 //! | `health`       | what `doctor` asks                                                   |
+//! | `watch`        | what the server does by itself: evictions, restarts, failovers       |
 //! | `position.lua` | how much it has; clears what nobody counts any more                  |
 //! | `apply.lua`    | shows it committed states                                            |
 //! | `look_up.lua`  | asks it for states, and finds what has gone missing                  |
@@ -24,8 +25,10 @@ mod link;
 mod names;
 mod options;
 mod view;
+mod watch;
 
 pub use dial::NO_EVICTION;
 pub use health::{RedisHealth, examine};
 pub use options::{RedisError, RedisOptions};
 pub use view::{Account, RedisView};
+pub use watch::{Change, LOOK_EVERY, RedisWatch, Seen};

@@ -1,5 +1,6 @@
 //! The View port over Redis: three scripts, and a guard on everything that they do.
 
+use super::health::{RedisHealth, health};
 use super::link::Link;
 use super::names::{Bucket, Names};
 use super::options::{RedisError, RedisOptions};
@@ -102,6 +103,23 @@ impl RedisView {
     pub async fn begin_anew(&self, partition: u32) -> Result<(), ViewError> {
         let server = Arc::clone(&self.server);
         self.ask(async move { server.begin_anew(partition).await }).await
+    }
+
+    /// How the server is, and which of its connections the view uses, where it may be asked. A
+    /// cluster has many.
+    pub(super) async fn health(&self) -> Result<(RedisHealth, Option<u64>), ViewError> {
+        let server = Arc::clone(&self.server);
+        self.ask(async move {
+            let reached = server.link.reached().await.map_err(unavailable)?;
+            let health = health(&reached).await.map_err(unavailable)?;
+            if reached.connection.is_of_a_cluster() {
+                return Ok((health, None));
+            }
+            let mut asked = redis::cmd("CLIENT");
+            let asked = asked.arg("ID").query_async(&mut reached.connection.clone()).await;
+            Ok((health, asked.ok()))
+        })
+        .await
     }
 
     async fn ask<T, F>(&self, asking: F) -> Result<T, ViewError>
