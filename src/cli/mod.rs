@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod config_command;
 pub mod doctor;
 pub mod embedded;
+mod endings;
 mod failure;
 mod files;
 mod host;

@@ -1,6 +1,7 @@
 //! A process that takes traffic: starts the engine, opens the listeners, and ends in the order in
 //! which nothing is lost.
 
+use super::endings::Endings;
 use super::host::{Host, HostPlan};
 use super::{Failure, exit, files};
 use crate::adapters::kafka::LEAVE_PATIENCE;
@@ -13,7 +14,7 @@ use crate::http::ops::{Ops, Readiness};
 use crate::http::public::Public;
 use crate::http::seen::Seen;
 use crate::ports::{Journal, SystemClock};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Ending, Metrics};
 use crate::wire::prove::Trust;
 use futures_util::future::{OptionFuture, join};
 use std::io;
@@ -36,6 +37,7 @@ pub(super) struct Plan<E> {
     pub(super) tolerance: u32,
     pub(super) trust: Trust,
     pub(super) engine: E,
+    pub(super) endings: Endings,
     pub(super) open: Open,
 }
 
@@ -75,7 +77,7 @@ async fn serve<E: HostPlan>(
 ) -> Result<(), Failure> {
     let mut signals = Signals::new()?;
     let (readiness, ready_now) = watch::channel(Readiness::Starting);
-    let Plan { listen, http, tolerance, trust, engine, open } = plan;
+    let Plan { listen, http, tolerance, trust, engine, mut endings, open } = plan;
     let mode = trust.mode.word();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let bounds = Bounds { http, cores, connections: files::connections(cores) };
@@ -83,19 +85,29 @@ async fn serve<E: HostPlan>(
         start(engine, &mut signals, listen.ops, bounds, &ready_now).await?;
     let listeners = Listeners::open(
         &host,
-        Opening { listen, bounds, tolerance, trust, open, metrics, readiness: ready_now },
+        Opening {
+            listen,
+            bounds,
+            tolerance,
+            trust,
+            open,
+            metrics: metrics.clone(),
+            readiness: ready_now,
+        },
     )?;
     let addresses = Addresses { ops: ops.at, ..listeners.at };
+    endings.begin(&metrics);
     // Whoever waits for readiness reads the addresses next: they are written down first.
     ready(addresses)?;
     readiness.send_replace(Readiness::Ready);
     let Addresses { public, api, ops: ops_at } = addresses;
     tracing::info!(mode, %public, %api, ops = %ops_at, "ready");
 
-    if let Err((failure, stopped)) = until_told(&mut host, &mut signals, &listeners, &reload).await
-    {
-        readiness.send_replace(stopped);
+    let told = until_told(&mut host, &mut signals, &listeners, &reload).await;
+    if let Err(Stopped { failure, shown, ending }) = told {
+        readiness.send_replace(Readiness::Stopped(shown));
         tracing::error!(what = failure.what, "cannot go on");
+        endings.end(ending);
         listeners.stop(Stopping::AtOnce).await;
         return Err(failure);
     }
@@ -108,9 +120,13 @@ async fn serve<E: HostPlan>(
         ended
     };
     tokio::select! {
-        ended = ending => ended?,
+        ended = ending => {
+            endings.end(if ended.is_ok() { Ending::Asked } else { Ending::Hurried });
+            ended?;
+        }
         () = signals.ends.asked() => {
             tracing::warn!("ended at once; what was acknowledged is in the journal");
+            endings.end(Ending::Hurried);
             return Err(Failure::new(exit::INTERRUPTED, "ended at once, as asked", ""));
         }
     }
@@ -150,6 +166,14 @@ async fn start<E: HostPlan>(
     Ok((host, ops?, metrics))
 }
 
+/// Why it cannot go on.
+struct Stopped {
+    failure: Failure,
+    /// What whoever asks for readiness is told.
+    shown: &'static str,
+    ending: Ending,
+}
+
 /// Reads secrets again whenever it is asked to, until it is told to end. An error where it cannot go
 /// on.
 async fn until_told<H: Host>(
@@ -157,7 +181,7 @@ async fn until_told<H: Host>(
     signals: &mut Signals,
     listeners: &Listeners<H>,
     reload: &Reload,
-) -> Result<(), (Failure, Readiness)> {
+) -> Result<(), Stopped> {
     let Signals { ends, hangup } = signals;
     let mut reloading = None;
     let stopped = host.stopped();
@@ -172,8 +196,8 @@ async fn until_told<H: Host>(
                 listeners.exchange(read);
             }
             error = host.engine().broken() => {
-                let stopped = Readiness::Stopped("the engine has stopped");
-                return Err((Failure::from(error), stopped));
+                let (ending, shown) = (error.ending(), "the engine has stopped");
+                return Err(Stopped { failure: Failure::from(error), shown, ending });
             }
             why = &mut stopped => {
                 let failure = Failure::new(
@@ -181,7 +205,8 @@ async fn until_told<H: Host>(
                     format!("the journal has stopped: {why}"),
                     "everything that was acknowledged is in it; mend the cause and start again",
                 );
-                return Err((failure, Readiness::Stopped("the journal has stopped")));
+                let (ending, shown) = (Ending::Journal, "the journal has stopped");
+                return Err(Stopped { failure, shown, ending });
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::check::not_built_yet;
 use super::cluster::ClusterPlan;
 use super::embedded::{EmbeddedOptions, EmbeddedPlan};
+use super::endings::Endings;
 use super::process::{self, Addresses, Open, Plan, Reload};
 use super::{Failure, exit, kept, keys, logging, say};
 use crate::adapters::embedded::DataFolder;
@@ -285,6 +286,7 @@ fn plan<E>(
         http: config.http,
         tolerance: u32::try_from(config.webhook.tolerance.as_secs()).unwrap_or(u32::MAX),
         trust: trust.clone(),
+        endings: Endings::of(config.data_dir.clone(), &instance),
         engine: engine(trust, instance)?,
         open,
     })

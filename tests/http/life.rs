@@ -73,6 +73,21 @@ fn a_start_goes_on_where_the_last_one_was() {
 }
 
 #[test]
+fn a_process_tells_how_those_before_it_ended() {
+    let folder = folder();
+    let how = |dev: &Dev, how: &str| dev.metric(&format!("tidegate_ends_total{{how=\"{how}\"}}"));
+    let first = Dev::start(folder.path());
+    assert_eq!((how(&first, "asked"), how(&first, "killed")), (0.0, 0.0));
+    assert_eq!(first.end(), 0);
+    let second = Dev::start(folder.path());
+    assert_eq!((how(&second, "asked"), how(&second, "killed")), (1.0, 0.0));
+    second.signal(Signal::KILL);
+    drop(second);
+    let third = Dev::start(folder.path());
+    assert_eq!((how(&third, "asked"), how(&third, "killed")), (1.0, 1.0));
+}
+
+#[test]
 fn an_end_under_load_loses_nothing_that_was_acknowledged() {
     let folder = folder();
     let dev = Dev::start(folder.path());
