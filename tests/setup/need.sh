@@ -5,6 +5,19 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null 2>&1; then sudo "$@"; else return 1; fi
 }
 
+# Debian starts a service as soon as it is installed. The tests start their own, on free ports: what
+# nobody asked for stays down. A machine that has a policy of its own keeps it.
+install_without_services() { # PACKAGE
+  local policy=/usr/sbin/policy-rc.d ours=
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod +x "$policy" && ours=yes
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$1" >&2
+  local status=$?
+  [ -z "$ours" ] || as_root rm -f "$policy"
+  return "$status"
+}
+
 # need WHAT PACKAGE CHECK...: installs the package where the check fails.
 need() {
   local what=$1 package=$2
@@ -13,7 +26,7 @@ need() {
   echo "tidegate: $what is missing, installing the Debian package $package" >&2
   if command -v apt-get >/dev/null 2>&1 \
     && as_root apt-get update -qq >&2 \
-    && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >&2; then
+    && install_without_services "$package"; then
     "$@" >/dev/null 2>&1 && return 0
   fi
   echo "tidegate: cannot install $package here. Install it (on Debian: apt-get install $package) and run this again." >&2

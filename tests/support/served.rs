@@ -23,6 +23,7 @@ pub struct Served {
     pub child: Child,
     pub public: String,
     api: String,
+    pub ops: String,
 }
 
 const API_KEY: &str = "tgk_test_0123456789abcdef0123456789abcdef";
@@ -123,7 +124,8 @@ format = "json"
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut served = Served { child, public: String::new(), api: String::new() };
+        let mut served =
+            Served { child, public: String::new(), api: String::new(), ops: String::new() };
         let began = Instant::now();
         loop {
             let said = self.log_lines(instance);
@@ -131,6 +133,7 @@ format = "json"
             if let Some(ready) = ready {
                 served.public = ready["public"].as_str().unwrap().to_owned();
                 served.api = ready["api"].as_str().unwrap().to_owned();
+                served.ops = ready["ops"].as_str().unwrap().to_owned();
                 return served;
             }
             let ended = served.child.try_wait().unwrap();

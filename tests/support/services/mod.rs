@@ -1,9 +1,10 @@
 //! Real services for tests, each on a free port of its own and gone with its test. Where one cannot
-//! be had, the test that needs it fails and says what to install. Such a test has `on_redis` or
-//! `on_kafka` in its name, so that `TIDEGATE_TESTS=embedded tests/run` can leave it out.
+//! be had, the test that needs it fails and says what to install. Such a test has `on_redis`,
+//! `on_kafka` or `on_prometheus` in its name, so that `TIDEGATE_TESTS=embedded tests/run` can leave it out.
 
 pub mod certificates;
 pub mod kafka;
+pub mod prometheus;
 pub mod redis;
 pub mod redis_cluster;
 pub mod sentinels;
