@@ -1,6 +1,7 @@
 //! A lane's journal and view, with everything that passes through them counted. What is counted here
 //! need not be counted by whoever uses them, nor by any engine of its own.
 
+use crate::attempt::Position;
 use crate::ports::{
     Append, AppendError, Apply, Commit, CommitError, Committed, Incoming, Intake, Journal,
     JournalError, Looked, Replayed, Seat, Takeover, View, ViewError, ViewPosition,
@@ -175,10 +176,7 @@ impl<J: Journal> Journal for MeasuredJournal<J> {
         self.journal.partitions()
     }
 
-    async fn append(
-        &self,
-        signals: Vec<Append>,
-    ) -> Result<Vec<crate::attempt::Position>, AppendError> {
+    async fn append(&self, signals: Vec<Append>) -> Result<Vec<Position>, AppendError> {
         self.journal.append(signals).await
     }
 

@@ -135,7 +135,7 @@ impl LaneMetrics {
             )?,
             writers_fenced: maker.counter(
                 "tidegate_writers_fenced_total",
-                "Former owners whose open transactions were ended when a partition was taken over.",
+                "Take-overs from another owner, whose name was fenced so that nothing of it stays open.",
             )?,
             replayed: maker.counter(
                 "tidegate_replayed_records_total",
