@@ -154,6 +154,22 @@ mod on_kafka {
     }
 
     #[actix::test]
+    async fn the_lag_of_a_partition_is_what_nobody_has_decided() {
+        let mut cluster = Cluster::make("lag", 1, 1).await;
+        let process = cluster.start("a").await;
+        process.pay(0, 20).await;
+        cluster.fulfills(20).await;
+        process.lags(0).await;
+        cluster.redis.stop();
+        process.pay(20, 30).await;
+        process.lags(40).await;
+        cluster.redis.start_again();
+        cluster.fulfills(30).await;
+        process.lags(0).await;
+        process.stop().await;
+    }
+
+    #[actix::test]
     async fn a_view_that_is_emptied_fulfills_nothing_twice() {
         let cluster = Cluster::make("emptied", 6, 2).await;
         let process = cluster.start("a").await;

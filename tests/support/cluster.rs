@@ -267,6 +267,15 @@ impl Process {
         }
     }
 
+    /// Waits until so many records of the one partition are not decided.
+    pub async fn lags(&self, records: u64) {
+        let began = Instant::now();
+        while self.journal.lags() != [(0, records)] {
+            assert!(began.elapsed() < PATIENCE, "{records}? {:?}", self.journal.lags());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Ends in good order.
     pub async fn stop(self) {
         self.engine.drain(Duration::from_secs(20)).await.unwrap();
