@@ -5,7 +5,7 @@ use super::process::DRAIN_PATIENCE;
 use super::redis_watch::Watching;
 use super::topics::{ALLOW_WRITE, commits_denied};
 use super::{Failure, exit};
-use crate::actors::{DriverOptions, Engine, EngineOptions};
+use crate::actors::{DriverOptions, Engine, EngineError, EngineOptions};
 use crate::adapters::kafka::{
     KafkaFeeds, KafkaJournal, KafkaOptions, Obstacle, TopicsError, may_commit, partitions,
 };
@@ -13,7 +13,7 @@ use crate::adapters::redis::{RedisError, RedisOptions, RedisView};
 use crate::attempt::Policy;
 use crate::lane::machine::{Limits, Rules};
 use crate::lane::resident::Resident;
-use crate::ports::{Journal, SystemClock};
+use crate::ports::{Journal, JournalError, SystemClock};
 use crate::telemetry::Metrics;
 use crate::wire::admit::Admission;
 use crate::wire::prove::Trust;
@@ -111,6 +111,10 @@ impl Host for Cluster {
 
     fn engine(&mut self) -> &mut Engine {
         &mut self.engine
+    }
+
+    fn explain(&self, error: EngineError) -> Failure {
+        if self.journal.is_replaced() { JournalError::Replaced.into() } else { error.into() }
     }
 
     fn refresh(&self) -> Arc<dyn Fn() + Send + Sync> {

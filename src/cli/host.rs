@@ -1,7 +1,7 @@
 //! What an engine is to the process that runs it: something that starts, serves and ends.
 
 use super::Failure;
-use crate::actors::Engine;
+use crate::actors::{Engine, EngineError};
 use crate::ports::{Feeds, Journal, View};
 use crate::telemetry::Metrics;
 use std::future::Future;
@@ -24,6 +24,11 @@ pub(super) trait Host: Sized {
     fn view(&self) -> Self::View;
     fn feeds(&self) -> Self::Feeds;
     fn engine(&mut self) -> &mut Engine;
+
+    /// Why the engine ended, as far as the journal knows better.
+    fn explain(&self, error: EngineError) -> Failure {
+        error.into()
+    }
 
     /// Brings the numbers of the journal up to date.
     fn refresh(&self) -> Arc<dyn Fn() + Send + Sync>;

@@ -197,7 +197,7 @@ async fn until_told<H: Host>(
             }
             error = host.engine().broken() => {
                 let (ending, shown) = (error.ending(), "the engine has stopped");
-                return Err(Stopped { failure: Failure::from(error), shown, ending });
+                return Err(Stopped { failure: host.explain(error), shown, ending });
             }
             why = &mut stopped => {
                 let failure = Failure::new(

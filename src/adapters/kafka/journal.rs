@@ -114,6 +114,11 @@ impl KafkaJournal {
         held.into_iter().filter_map(lag).collect()
     }
 
+    /// Whether the brokers gave the name of this process to another, so that it ends.
+    pub fn is_replaced(&self) -> bool {
+        self.0.members.is_replaced()
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         what: impl FnOnce(&Shared) -> T + Send + 'static,
