@@ -144,7 +144,7 @@ impl From<JournalError> for Failure {
                 exit::BUSY,
                 "give each process an `instance_id` of its own, or a `data_dir` that keeps it one",
             ),
-            JournalError::Torn { .. } => (
+            JournalError::Torn { .. } | JournalError::Half { .. } => (
                 exit::DATA,
                 "nothing was written; `tidegate audit` says what is missing. Do not move the \
                  group's offsets by hand",

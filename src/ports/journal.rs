@@ -223,6 +223,10 @@ pub enum JournalError {
     )]
     Torn { partition: u32, next: u64, committed: u64 },
     #[error(
+        "partition {partition} was decided up to {next}, but {what}, which belongs to nothing that was decided: half of a transaction became visible, or somebody else wrote it"
+    )]
+    Half { partition: u32, next: u64, what: String },
+    #[error(
         "partition {partition} was decided up to {next}, and its signals begin at {begins}: what stood between is gone"
     )]
     Missing { partition: u32, next: u64, begins: u64 },

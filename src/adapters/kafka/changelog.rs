@@ -1,5 +1,7 @@
-//! Reading one partition of `attempts`: the states of attempts, and the marks of who decided what.
+//! Reading one partition of `attempts`: the states of attempts, and the marks of who decided what;
+//! and, of an output, how far it came.
 
+use super::records::batch_of;
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::number;
@@ -34,6 +36,10 @@ const TAIL: i64 = 4_000;
 /// end of a partition alone.
 const UNMARKED: usize = 4_000;
 
+/// Records from the end in which the last output is looked for at first. Between two of them stand
+/// the ends of transactions, and what was aborted.
+const OUTPUTS_TAIL: i64 = 200;
+
 const POLL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,7 @@ impl Readers {
     }
 }
 
+#[derive(Clone, Copy)]
 pub(super) struct Changelog<'a> {
     pub readers: &'a Readers,
     pub topic: &'a str,
@@ -78,6 +85,8 @@ pub(super) struct Changelog<'a> {
 pub(super) struct Marks {
     pub owner: Option<Owner>,
     pub trailer: Option<Trailer>,
+    /// A state that no trailer closes: every batch ends with its trailer.
+    pub unclosed: Option<i64>,
 }
 
 impl Marks {
@@ -96,10 +105,14 @@ impl Marks {
         self.owner.as_ref().is_some_and(|owner| owner.writer.ends_with(RELEASED))
     }
 
-    fn see(&mut self, mark: Mark) {
+    fn see(&mut self, mark: Option<Mark>, at: i64) {
         match mark {
-            Mark::Owner(owner) => self.owner = Some(owner),
-            Mark::Trailer(trailer) => self.trailer = Some(trailer),
+            Some(Mark::Owner(owner)) => self.owner = Some(owner),
+            Some(Mark::Trailer(trailer)) => {
+                self.trailer = Some(trailer);
+                self.unclosed = None;
+            }
+            None => self.unclosed = Some(at),
         }
     }
 }
@@ -150,13 +163,29 @@ impl Changelog<'_> {
             let from = (high - tail).max(low);
             let mut marks = Marks::default();
             self.read(reader, from, high, &mut |message| {
-                if let Some(mark) = self.mark(message)? {
-                    marks.see(mark);
-                }
+                marks.see(self.mark(message)?, message.offset());
                 Ok(ControlFlow::Continue(()))
             })?;
             if from == low || (marks.owner.is_some() && marks.trailer.is_some()) {
                 return Ok(marks);
+            }
+            tail = tail.saturating_mul(8);
+        }
+    }
+
+    /// The newest batch that has a committed record here: its epoch and its number in that.
+    pub(super) fn newest_batch(&self) -> Result<Option<(u64, u64)>, ReadError> {
+        let (low, high) = self.settled()?;
+        let mut tail = OUTPUTS_TAIL;
+        loop {
+            let from = (high - tail).max(low);
+            let mut newest = None;
+            self.read(&self.readers.committed, from, high, &mut |message| {
+                newest = newest.max(batch_of(message));
+                Ok(ControlFlow::Continue(()))
+            })?;
+            if newest.is_some() || from == low {
+                return Ok(newest);
             }
             tail = tail.saturating_mul(8);
         }

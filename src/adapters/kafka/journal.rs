@@ -1,6 +1,8 @@
 //! The Journal port over Kafka.
 
-use super::changelog::{Changelog, Marks, Readers, released};
+mod found;
+
+use super::changelog::{Changelog, Readers, released};
 use super::inbox::{Inbox, InboxIntake};
 use super::ingress::Ingress;
 use super::membership::Membership;
@@ -14,6 +16,7 @@ use crate::ports::{
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
 use crate::wire::trailer::Owner;
+use found::Found;
 use rdkafka::error::KafkaError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -36,6 +39,7 @@ struct Shared {
     options: KafkaOptions,
     /// The `attempts` topic.
     attempts: String,
+    fulfillments: String,
     ingress: Ingress,
     members: Membership,
     writers: Arc<Writers>,
@@ -59,16 +63,6 @@ struct Held {
     owner: Arc<Owner>,
     /// Whether the lane commits under it; not while it is taken over anew.
     current: bool,
-}
-
-/// A partition as it is found before it is taken over.
-struct Found {
-    /// The last that were committed.
-    marks: Marks,
-    /// Where to go on.
-    next: u64,
-    /// Whether somebody's name was taken for it.
-    fenced: bool,
 }
 
 /// What a take-over came to.
@@ -137,6 +131,7 @@ impl Shared {
         let writers = Arc::new(Writers::new(lanes));
         Ok(Self {
             attempts: topics.name(Topic::Attempts),
+            fulfillments: topics.name(Topic::Fulfillments),
             ingress: Ingress::open(&options, signals.clone())?,
             members: Membership::join(&options, signals, inboxes, Arc::clone(&writers), admission)?,
             writers,
@@ -292,31 +287,6 @@ impl Shared {
         }
     }
 
-    /// Two groups on the same topics would both decide everything, and other partitions or routing
-    /// rules would look for an attempt where it does not live.
-    fn refuse_strangers(
-        &self,
-        partition: u32,
-        newest: &Marks,
-        owner: &Owner,
-    ) -> Result<(), JournalError> {
-        let Some(before) = &newest.owner else { return Ok(()) };
-        let group = KafkaOptions::group_of(&before.writer);
-        if group != self.options.group {
-            let (group, ours) = (group.to_owned(), self.options.group.clone());
-            return Err(JournalError::OtherGroup { partition, group, ours });
-        }
-        if (before.partitions, before.routing) != (owner.partitions, owner.routing) {
-            return Err(JournalError::Pinned {
-                pinned: before.partitions,
-                pinned_routing: before.routing,
-                asked: owner.partitions,
-                asked_routing: owner.routing,
-            });
-        }
-        Ok(())
-    }
-
     fn try_to_take_over(&self, partition: u32, owner: &Owner) -> Result<Tried, JournalError> {
         let seat = self.writers.seat(partition);
         let name = self.options.writer(seat);
@@ -335,7 +305,9 @@ impl Shared {
             self.members.generation()
         };
         // The lane goes on with its other partitions while this one is read.
-        let Found { marks, next, fenced } = self.found(partition, owner)?;
+        let Some(Found { marks, next, fenced }) = self.found(partition, owner)? else {
+            return Ok(Tried::Moved);
+        };
         let slot = &mut *self.writers.lock(seat);
         if self.members.is_leaving(partition) || !self.members.has(partition) {
             return Err(JournalError::NotAssigned { partition });
@@ -359,44 +331,6 @@ impl Shared {
         let owner = Arc::new(owner);
         self.held().insert(partition, Held { epoch, next, owner, current: true });
         Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end, fenced }))
-    }
-
-    /// A partition in which nobody else can write any more.
-    fn found(&self, partition: u32, owner: &Owner) -> Result<Found, JournalError> {
-        let readers = self.readers(partition);
-        let changelog = self.changelog(&readers, partition);
-        let newest = changelog.newest_marks()?;
-        self.refuse_strangers(partition, &newest, owner)?;
-        let other = newest.holder().filter(|other| !self.has_initialized(other));
-        if other.is_some() && !self.members.is_fresh(partition) {
-            // It was given to somebody else meanwhile. The word of that is on its way.
-            return Err(JournalError::NotAssigned { partition });
-        }
-        let (marks, fenced) = match (changelog.released(&newest)?, other) {
-            (Some(marks), _) => (marks, false),
-            (None, Some(other)) => {
-                // It may be dead with a transaction open, or think that it is alive.
-                self.fence(other)?;
-                (changelog.committed_marks()?, true)
-            }
-            (None, None) => (changelog.committed_marks()?, false),
-        };
-        let committed = self.members.committed(partition).map_err(brokers)?;
-        let next = marks.trailer.as_ref().map(|trailer| trailer.next);
-        let next = match (next, committed) {
-            (Some(next), Some(committed)) if next == committed => next,
-            (Some(next), None) => next,
-            (None, None) => 0,
-            (None, Some(0)) => 0,
-            (next, Some(committed)) => {
-                return Err(JournalError::Torn { partition, next: next.unwrap_or(0), committed });
-            }
-        };
-        let begins = self.members.begins(partition).map_err(brokers)?;
-        if begins > next {
-            return Err(JournalError::Missing { partition, next, begins });
-        }
-        Ok(Found { marks, next, fenced })
     }
 
     /// Says of partitions that nobody here writes in them any more, so that whoever has them next

@@ -1,11 +1,11 @@
 //! A whole journal, read again partition by partition, for whoever proves it.
 
 use super::changelog::mark_of;
-use super::records::{self, header, written_at};
+use super::records::{self, batch_of, header, written_at};
 use super::settings::{Ahead, Isolation, KafkaOptions, PATIENCE};
 use super::telling::Telling;
 use super::topics::{number, offset};
-use super::writer::{BATCH, POSITION};
+use super::writer::POSITION;
 use crate::attempt::{Position, Timestamp};
 use crate::ports::Fetched;
 use crate::wire::Topic;
@@ -167,13 +167,9 @@ fn changed(message: &BorrowedMessage<'_>) -> Changed {
 
 fn output(message: &BorrowedMessage<'_>) -> Output {
     let header = |key| header(message, key);
-    let batch = header(BATCH).and_then(|text| {
-        let (epoch, transaction) = std::str::from_utf8(text).ok()?.split_once('.')?;
-        Some((epoch.parse().ok()?, transaction.parse().ok()?))
-    });
     let id = header("ce_id").or_else(|| header(POSITION)).unwrap_or_default();
     Output {
-        batch,
+        batch: batch_of(message),
         key: Bytes::copy_from_slice(message.key().unwrap_or_default()),
         id: Bytes::copy_from_slice(id),
         at: written_at(message),

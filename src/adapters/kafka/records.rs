@@ -4,6 +4,7 @@
 //! its bytes.
 
 use super::settings::BODY_BYTES_MAX;
+use super::writer::BATCH;
 use crate::attempt::{EndpointName, Timeliness, Timestamp};
 use crate::webhook::SecretIndex;
 use crate::wire::WireError;
@@ -86,6 +87,13 @@ const NO_ENDPOINT: &str = "unknown";
 /// What stands under a header of a record.
 pub(super) fn header<'a>(message: &'a BorrowedMessage<'_>, key: &str) -> Option<&'a [u8]> {
     message.headers()?.iter().find(|header| header.key == key)?.value
+}
+
+/// The epoch and the transaction that an output came with.
+pub(super) fn batch_of(message: &BorrowedMessage<'_>) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(header(message, BATCH)?).ok()?;
+    let (epoch, transaction) = text.split_once('.')?;
+    Some((epoch.parse().ok()?, transaction.parse().ok()?))
 }
 
 /// When a record was written, as its producer or the broker says.

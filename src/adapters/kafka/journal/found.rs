@@ -1,0 +1,123 @@
+//! How a partition is found by whoever takes it over: that nobody else can write in it any more, and
+//! that everything visible in it was decided as one.
+
+use super::{KafkaOptions, Shared, brokers};
+use crate::adapters::kafka::changelog::{Changelog, Marks};
+use crate::ports::JournalError;
+use crate::wire::trailer::Owner;
+
+/// A partition as it is found before it is taken over.
+pub(super) struct Found {
+    /// The last that were committed.
+    pub(super) marks: Marks,
+    /// Where to go on.
+    pub(super) next: u64,
+    /// Whether somebody's name was taken for it.
+    pub(super) fenced: bool,
+}
+
+/// How a partition stands, for whoever takes it over.
+struct Stands {
+    marks: Marks,
+    /// The batch of its newest fulfillment.
+    output: Option<(u64, u64)>,
+    /// The group's offset.
+    committed: Option<u64>,
+}
+
+impl Shared {
+    /// A partition in which nobody else can write any more; `None` where somebody does all the same.
+    pub(super) fn found(
+        &self,
+        partition: u32,
+        owner: &Owner,
+    ) -> Result<Option<Found>, JournalError> {
+        let readers = self.readers(partition);
+        let changelog = self.changelog(&readers, partition);
+        let newest = changelog.newest_marks()?;
+        self.refuse_strangers(partition, &newest, owner)?;
+        let other = newest.holder().filter(|other| !self.has_initialized(other));
+        if other.is_some() && !self.members.is_fresh(partition) {
+            // It was given to somebody else meanwhile. The word of that is on its way.
+            return Err(JournalError::NotAssigned { partition });
+        }
+        let released = changelog.released(&newest)?;
+        let fenced = other.filter(|_| released.is_none());
+        if let Some(other) = fenced {
+            // It may be dead with a transaction open, or think that it is alive.
+            self.fence(other)?;
+        }
+        // Looked at before the trailer, which comes with it: what is committed meanwhile is no half.
+        let outputs = Changelog { topic: &self.fulfillments, ..changelog };
+        let output = outputs.newest_batch()?;
+        let marks = match released {
+            Some(marks) => marks,
+            None => changelog.committed_marks()?,
+        };
+        let committed = self.members.committed(partition).map_err(brokers)?;
+        let stands = Stands { marks, output, committed };
+        let next = match self.position(partition, &stands) {
+            Ok(next) => next,
+            // Somebody else has it by now, and commits.
+            Err(_) if changelog.committed_marks()?.trailer != stands.marks.trailer => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let begins = self.members.begins(partition).map_err(brokers)?;
+        if begins > next {
+            return Err(JournalError::Missing { partition, next, begins });
+        }
+        Ok(Some(Found { marks: stands.marks, next, fenced: fenced.is_some() }))
+    }
+
+    /// Two groups on the same topics would both decide everything, and other partitions or routing
+    /// rules would look for an attempt where it does not live.
+    fn refuse_strangers(
+        &self,
+        partition: u32,
+        newest: &Marks,
+        owner: &Owner,
+    ) -> Result<(), JournalError> {
+        let Some(before) = &newest.owner else { return Ok(()) };
+        let group = KafkaOptions::group_of(&before.writer);
+        if group != self.options.group {
+            let (group, ours) = (group.to_owned(), self.options.group.clone());
+            return Err(JournalError::OtherGroup { partition, group, ours });
+        }
+        if (before.partitions, before.routing) != (owner.partitions, owner.routing) {
+            return Err(JournalError::Pinned {
+                pinned: before.partitions,
+                pinned_routing: before.routing,
+                asked: owner.partitions,
+                asked_routing: owner.routing,
+            });
+        }
+        Ok(())
+    }
+
+    /// Where decisions go on, if everything that is visible was decided as one.
+    ///
+    /// Half of a transaction can become visible: an old client's commit that arrives late ends
+    /// whatever is open by then. A trailer is the last record of its batch: nothing follows the last
+    /// one but owner records, no output is of a later batch, and the group's offset agrees.
+    fn position(&self, partition: u32, stands: &Stands) -> Result<u64, JournalError> {
+        let Stands { marks, output, committed } = stands;
+        let trailer = marks.trailer.as_ref();
+        let next = trailer.map_or(0, |trailer| trailer.next);
+        let closed = trailer.map(|trailer| (trailer.epoch, trailer.transaction));
+        let state = marks.unclosed.map(|at| format!("`{}` holds a state at {at}", self.attempts));
+        let output = output.filter(|output| Some(*output) > closed).map(|(epoch, transaction)| {
+            format!("`{}` holds one of batch {epoch}.{transaction}", self.fulfillments)
+        });
+        if let Some(what) = state.or(output) {
+            return Err(JournalError::Half { partition, next, what });
+        }
+        match *committed {
+            Some(committed) if committed != next => {
+                Err(JournalError::Torn { partition, next, committed })
+            }
+            Some(_) | None => Ok(next),
+        }
+    }
+}
