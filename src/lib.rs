@@ -16,8 +16,8 @@
 //! | `audit`    | L3    | recomputes the fold from a log or topics, proves the invariants  |
 //! | `cli`      | L4    | the only place that joins everything                             |
 //!
-//! Beside the layers: `telemetry`, the numbers that a process tells, and `crash`, the places where a
-//! test may end it.
+//! Beside the layers: `telemetry`, the numbers that a process tells, `crash`, the places where a test
+//! may end it, and `safeguard`, the rules that a test may switch off.
 //!
 //! Start reading at [`attempt::Attempt::step`].
 
@@ -37,6 +37,7 @@ pub mod crash;
 pub mod http;
 pub mod lane;
 pub mod ports;
+pub mod safeguard;
 pub mod telemetry;
 pub mod webhook;
 pub mod wire;

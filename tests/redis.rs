@@ -143,7 +143,7 @@ mod on_redis {
             server.says("FLUSHALL");
             other.position(PARTITION).await.unwrap()
         };
-        let (done, begun) = futures_util::future::join(long, emptied).await;
+        let (done, begun) = Box::pin(futures_util::future::join(long, emptied)).await;
         assert_eq!(begun.changelog, 0, "it was emptied before the apply was through");
         assert!(matches!(done, Err(ViewError::Regressed { .. })), "it came to {done:?}");
         assert_eq!(has(&other, "name0").await, (0, None));

@@ -150,7 +150,7 @@ url = "{redis}"
         );
         let audit = configured.run(&["audit"]);
         assert_eq!(audit.status.code(), Some(0), "{}", said(&audit));
-        assert!(!format!("{doctor}{verified}{}", configured.logged("a")).contains(PASSWORD));
+        assert!(!format!("{doctor}{verified}{}", configured.said("a")).contains(PASSWORD));
     }
 
     #[actix::test]

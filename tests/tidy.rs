@@ -12,9 +12,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lane", &["attempt", "webhook", "wire", "ports"]),
     ("config", &["attempt", "webhook"]),
     ("crash", &[]),
+    ("safeguard", &[]),
     ("telemetry", &["attempt", "webhook", "wire", "ports", "lane"]),
-    ("adapters", &["attempt", "webhook", "wire", "ports", "lane", "crash"]),
-    ("actors", &["attempt", "webhook", "wire", "ports", "lane", "crash", "telemetry"]),
+    ("adapters", &["attempt", "webhook", "wire", "ports", "lane", "crash", "safeguard"]),
+    ("actors", &["attempt", "webhook", "wire", "ports", "lane", "crash", "safeguard", "telemetry"]),
     ("http", &["attempt", "webhook", "wire", "ports", "lane", "config", "crash", "telemetry"]),
     ("audit", &["attempt", "webhook", "wire", "ports", "lane", "adapters"]),
     (

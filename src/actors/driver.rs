@@ -12,6 +12,7 @@ use crate::ports::{
     Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
     ViewPosition,
 };
+use crate::safeguard::Safeguard;
 use crate::telemetry::Metrics;
 use bytes::Bytes;
 use smol_str::SmolStr;
@@ -192,7 +193,9 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     Todo::Decide(batch) => self.decide(batch).await?,
                     Todo::Forget(keys) => keys.iter().for_each(|key| self.residents.forget(key)),
                     Todo::TakeOver { partitions, after_ms } => {
-                        self.residents.forget_partitions(&partitions);
+                        if Safeguard::ForgetTheDoubtful.is_on() {
+                            self.residents.forget_partitions(&partitions);
+                        }
                         self.taking.pause(Duration::from_millis(after_ms));
                         self.taking.add(partitions);
                     }

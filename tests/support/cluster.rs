@@ -59,6 +59,12 @@ impl Cluster {
         let cluster = Self { name, brokers, group, redis, view, partitions, lanes };
         let copies = cluster.brokers.split(',').count() as i32;
         kafka::create(&cluster.options("nobody"), copies).await.unwrap();
+        // Made is what the controller knows; the brokers hear of it a little later.
+        let began = Instant::now();
+        while let Err(error) = kafka::partitions(cluster.options("nobody")).await {
+            assert!(began.elapsed() < PATIENCE, "{error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         cluster
     }
 
@@ -120,14 +126,24 @@ impl Cluster {
         records.map(|(_, value)| serde_json::from_slice(&value).unwrap()).collect()
     }
 
+    /// Keys of everything that was ever written to a topic, committed or not.
+    pub fn written(&self, topic: Topic) -> Vec<String> {
+        let records = self.read(topic, "read_uncommitted").into_iter();
+        records.map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+    }
+
     /// Keys and values of everything that is committed to a topic now.
-    fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub fn records(&self, topic: Topic) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.read(topic, "read_committed")
+    }
+
+    fn read(&self, topic: Topic, isolation: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         let reader: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", &self.brokers)
             .set("group.id", "judge")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("auto.offset.reset", "earliest")
             .create()
             .unwrap();

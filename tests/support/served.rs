@@ -5,7 +5,7 @@ use super::running::{Answer, request, send_signal, tidegate, try_request};
 use super::says::{self, Event};
 use rustix::process::Signal;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -90,29 +90,33 @@ format = "json"
         self.tidegate().args(words).arg("--config").arg(&self.file).output().unwrap()
     }
 
+    /// What a process has said so far.
+    pub fn said(&self, instance: &str) -> String {
+        fs::read_to_string(self.log(instance)).unwrap_or_default()
+    }
+
     fn log(&self, instance: &str) -> PathBuf {
         self.folder.path().join(format!("log-{instance}"))
     }
 
     /// What a process has said, whole lines of it.
     pub fn log_lines(&self, instance: &str) -> Vec<serde_json::Value> {
-        let said = fs::read_to_string(self.log(instance)).unwrap_or_default();
-        said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// All that a process said.
-    pub fn logged(&self, instance: &str) -> String {
-        fs::read_to_string(self.log(instance)).unwrap_or_default()
+        lines_of(&self.log(instance))
     }
 
     /// The last thing that a process complained of.
     pub fn complaint(&self, instance: &str) -> String {
-        let said = self.logged(instance);
+        let said = self.said(instance);
         let error = said.lines().rev().find(|line| line.contains("\"ERROR\""));
         error.unwrap_or("nothing").to_owned()
     }
 
     pub fn serve(&self, instance: &str) -> Served {
+        self.launch(instance, &[]).ready()
+    }
+
+    /// Starts one with more in its environment, and does not wait for it.
+    pub fn launch(&self, instance: &str, environment: &[(&str, &str)]) -> Launched {
         let log = self.log(instance);
         let child = self
             .tidegate()
@@ -120,25 +124,54 @@ format = "json"
             .args(["--ops", "127.0.0.1:0", "--config"])
             .arg(&self.file)
             .env("TIDEGATE_INSTANCE_ID", instance)
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        let mut served =
+        let served =
             Served { child, public: String::new(), api: String::new(), ops: String::new() };
+        Launched { served, log }
+    }
+}
+
+fn lines_of(log: &Path) -> Vec<serde_json::Value> {
+    let said = fs::read_to_string(log).unwrap_or_default();
+    said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// A process that has been started and may not be ready yet.
+pub struct Launched {
+    pub served: Served,
+    log: PathBuf,
+}
+
+impl Launched {
+    pub fn ready(self) -> Served {
+        let log = self.log.clone();
+        let ended = |ended| panic!("it ended: {ended:?}\n{}", fs::read_to_string(log).unwrap());
+        self.outcome(PATIENCE).unwrap_or_else(ended)
+    }
+
+    /// Ready, or the code with which it ended; none where it goes on without being ready.
+    pub fn outcome(self, patience: Duration) -> Result<Served, Option<i32>> {
+        let Self { mut served, log } = self;
         let began = Instant::now();
         loop {
-            let said = self.log_lines(instance);
+            let said = lines_of(&log);
             let ready = said.iter().find(|line| line["message"] == "ready");
             if let Some(ready) = ready {
                 served.public = ready["public"].as_str().unwrap().to_owned();
                 served.api = ready["api"].as_str().unwrap().to_owned();
                 served.ops = ready["ops"].as_str().unwrap().to_owned();
-                return served;
+                return Ok(served);
             }
-            let ended = served.child.try_wait().unwrap();
-            let soon = began.elapsed() < PATIENCE;
-            assert!(ended.is_none() && soon, "{instance} is not ready ({ended:?}) {said:?}");
+            if let Some(ended) = served.child.try_wait().unwrap() {
+                return Err(ended.code());
+            }
+            if began.elapsed() > patience {
+                return Err(None);
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -161,6 +194,18 @@ impl Served {
     pub fn ask(&self, path: &str) -> Answer {
         let head = format!("Authorization: Bearer {API_KEY}\r\n");
         request(&self.api, "GET", path, &head, b"")
+    }
+
+    /// With what code it ends by itself, if it does in time.
+    pub fn ends_within(&mut self, patience: Duration) -> Option<i32> {
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status.code().unwrap_or(-1));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
     }
 
     pub fn kill(mut self) {

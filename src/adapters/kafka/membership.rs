@@ -9,6 +9,7 @@ use super::topics::{number, offset};
 use super::writer::{RELEASE, Writers};
 use crate::attempt::Position;
 use crate::ports::{Fetched, LettingGo, Seat};
+use crate::safeguard::Safeguard;
 use crate::wire::admit::Admission;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -167,7 +168,10 @@ impl Group {
             }
         }
         let began = Instant::now();
-        let seats: BTreeSet<usize> = partitions.iter().map(|p| self.seat(*p)).collect();
+        let mut seats: BTreeSet<usize> = partitions.iter().map(|p| self.seat(*p)).collect();
+        if !Safeguard::LetGoWhenDone.is_on() {
+            (waits, seats) = (vec![], BTreeSet::new());
+        }
         for mut gone in waits {
             while let Err(tokio::sync::oneshot::error::TryRecvError::Empty) = gone.try_recv() {
                 if self.closing.load(Ordering::SeqCst) {
@@ -250,6 +254,8 @@ impl Group {
 pub(super) struct Membership {
     consumer: Arc<BaseConsumer<Group>>,
     thread: Option<JoinHandle<()>>,
+    #[cfg(feature = "loose-safeguards")]
+    group_name: String,
 }
 
 impl Membership {
@@ -281,7 +287,12 @@ impl Membership {
             .name("signals".to_owned())
             .spawn(move || poll(&polled))
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        let joined = Self { consumer, thread: Some(thread) };
+        let joined = Self {
+            consumer,
+            thread: Some(thread),
+            #[cfg(feature = "loose-safeguards")]
+            group_name: options.group.clone(),
+        };
         let began = Instant::now();
         while !joined.group().joined.load(Ordering::SeqCst) {
             if began.elapsed() > JOIN {
@@ -299,7 +310,7 @@ impl Membership {
 
     /// Whether this process can never be a member again: the brokers gave its name to another.
     pub(super) fn is_replaced(&self) -> bool {
-        self.consumer.client().fatal_error().is_some()
+        Safeguard::EndWhenReplaced.is_on() && self.consumer.client().fatal_error().is_some()
     }
 
     pub(super) fn has(&self, partition: u32) -> bool {
@@ -387,6 +398,10 @@ impl Membership {
     /// What a transaction must carry so that it is refused once we are no member any more. Offsets
     /// under the metadata of nobody are taken from anybody: then there is none.
     pub(super) fn metadata(&self) -> Option<ConsumerGroupMetadata> {
+        #[cfg(feature = "loose-safeguards")]
+        if !Safeguard::OffsetsAsMember.is_on() {
+            return native::of_nobody(&self.group_name);
+        }
         let before = native::generation(&self.consumer)?;
         let metadata = self.consumer.group_metadata()?;
         (native::generation(&self.consumer) == Some(before)).then_some(metadata)
@@ -465,7 +480,9 @@ fn poll(consumer: &BaseConsumer<Group>) {
             continue;
         }
         since_duties = 0;
-        if let Some((_, why)) = consumer.client().fatal_error() {
+        if let Some((_, why)) = consumer.client().fatal_error()
+            && Safeguard::EndWhenReplaced.is_on()
+        {
             tracing::error!(why, "the brokers have given this process's name to another");
             break;
         }

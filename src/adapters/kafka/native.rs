@@ -183,3 +183,10 @@ fn operation(operation: Operation) -> sys::rd_kafka_AclOperation_t {
         Operation::DescribeConfigs => Native::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS,
     }
 }
+
+/// What says that somebody commits offsets who is no member of the group at all.
+#[cfg(feature = "loose-safeguards")]
+pub(super) fn of_nobody(group: &str) -> Option<rdkafka::consumer::ConsumerGroupMetadata> {
+    let nobody: BaseConsumer = rdkafka::ClientConfig::new().set("group.id", group).create().ok()?;
+    nobody.group_metadata()
+}

@@ -10,6 +10,7 @@ use super::telling::{complain, tell};
 use super::topics::{Topics, number};
 use crate::attempt::Timestamp;
 use crate::ports::{Append, Commit, Committed, Doubt, Part};
+use crate::safeguard::Safeguard;
 use crate::wire::Topic;
 use crate::wire::cloudevents;
 use crate::wire::published::rfc3339;
@@ -253,7 +254,7 @@ impl Writer {
             sent.map_err(|error| self.refused(error))?;
         }
         native::commit_transaction(self.producer.client(), patience)?;
-        if watch.suspect.load(Ordering::SeqCst) {
+        if watch.suspect.load(Ordering::SeqCst) && Safeguard::PoisonOnLostConnection.is_on() {
             return Err(WriteError::Suspect);
         }
         let marks = watch.marks.lock().unwrap_or_else(PoisonError::into_inner);

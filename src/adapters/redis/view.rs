@@ -5,6 +5,7 @@ use super::link::Link;
 use super::names::{Bucket, Names};
 use super::options::{RedisError, RedisOptions};
 use crate::ports::{Apply, Looked, View, ViewError, ViewPosition};
+use crate::safeguard::Safeguard;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use redis::{Script, ScriptInvocation};
@@ -49,6 +50,14 @@ struct Scripts {
     look_up: Script,
 }
 
+fn look_up_script() -> String {
+    let script = include_str!("look_up.lua");
+    if Safeguard::CountedView.is_on() {
+        return script.to_owned();
+    }
+    script.replace("redis.call('HLEN', KEYS[at]) ~= must", "false")
+}
+
 /// The keys of one script: the partition's meta, then each bucket once.
 struct Keys<'a> {
     names: &'a Names,
@@ -85,7 +94,7 @@ impl RedisView {
                 scripts: Scripts {
                     position: Script::new(include_str!("position.lua")),
                     apply: Script::new(include_str!("apply.lua")),
-                    look_up: Script::new(include_str!("look_up.lua")),
+                    look_up: Script::new(&look_up_script()),
                 },
             }))
         };

@@ -2,6 +2,7 @@
 //! fetched it into `target/kafka`, or of `KAFKA_HOME`; or brokers that are named in
 //! `TIDEGATE_TEST_BROKERS`.
 
+use super::proxy::Proxy;
 use super::{free_port, within};
 use std::io::Write;
 use std::net::TcpStream;
@@ -49,6 +50,19 @@ impl Kafka {
     /// `localhost:port` of the listener that is secured.
     pub fn secured(&self) -> String {
         format!("localhost:{}", self.secured.unwrap())
+    }
+
+    /// The same, or one of our own where ours is not shared: what stands before a broker must be
+    /// known to it.
+    pub fn behind_a_proxy() -> &'static Self {
+        static OWN: OnceLock<Kafka> = OnceLock::new();
+        let shared = Self::shared();
+        if shared.nodes.is_empty() { OWN.get_or_init(|| Self::start(1)) } else { shared }
+    }
+
+    /// What stands before its first node. Clients that begin there stay behind it.
+    pub fn proxy(&self) -> &Proxy {
+        &self.nodes[0].proxy
     }
 
     /// So many nodes, each a broker and a controller.
@@ -114,6 +128,7 @@ struct Node {
     port: u16,
     secured: Option<u16>,
     scram_users: Vec<String>,
+    proxy: Proxy,
     folder: TempDir,
 }
 
@@ -141,16 +156,23 @@ impl Node {
         let secured = more.map(|_| free_port());
         let second = secured.map(|port| format!(",SASL_SSL://localhost:{port}"));
         let second = second.unwrap_or_default();
+        let through = free_port();
+        let proxy = Proxy::before(through);
         let mut lines = vec![
             "process.roles=broker,controller".to_owned(),
             format!("node.id={id}"),
             format!("controller.quorum.voters={}", voters.join(",")),
             "controller.listener.names=CONTROLLER".to_owned(),
             format!(
-                "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{second}"
+                "listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{through},\
+                 CONTROLLER://127.0.0.1:{controller}{second}"
             ),
-            format!("advertised.listeners=PLAINTEXT://127.0.0.1:{port}{second}"),
-            "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL"
+            format!(
+                "advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://{}{second}",
+                proxy.address()
+            ),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,\
+             CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL"
                 .to_owned(),
             format!("log.dirs={}", log.display()),
             "auto.create.topics.enable=false".to_owned(),
@@ -164,7 +186,7 @@ impl Node {
         lines.extend(more.iter().flat_map(|more| more.settings.iter().cloned()));
         std::fs::write(folder.path().join("server.properties"), lines.join("\n")).unwrap();
         let scram_users = more.map(|more| more.scram_users.clone()).unwrap_or_default();
-        Self { shell: None, port, secured, scram_users, folder }
+        Self { shell: None, port, secured, scram_users, proxy, folder }
     }
 
     fn address(&self) -> String {

@@ -5,6 +5,7 @@
 pub mod certificates;
 pub mod kafka;
 pub mod prometheus;
+pub mod proxy;
 pub mod redis;
 pub mod redis_cluster;
 pub mod sentinels;
