@@ -3,6 +3,7 @@
 use crate::on_redis::{PARTITION, apply, has, text};
 use crate::support::services::certificates::Authority;
 use crate::support::services::redis::Redis;
+use crate::support::services::sentinels::Secured;
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use std::time::{Duration, Instant};
@@ -39,6 +40,19 @@ async fn what_was_applied_is_found_by_tls() {
     let view = RedisView::open(&by_tls(&server, &authority)).await.unwrap();
     view.apply(apply(0, 10, 300, "first")).await.unwrap();
     assert_eq!(has(&view, "name7").await, (10, Some(text("first"))));
+}
+
+#[actix::test]
+async fn sentinels_and_the_primary_that_they_name_are_reached_by_tls() {
+    let authority = Authority::make();
+    let certificate = authority.sign("redis", "IP:127.0.0.1");
+    let server = Redis::start_tls(&certificate, &[]);
+    let sentinel = Secured::watch(&server, &authority, &certificate);
+    let ca_file = Some(authority.file());
+    let options = RedisOptions { ca_file, ..RedisOptions::new(sentinel.url(), "t") };
+    let view = RedisView::open(&options).await.unwrap();
+    view.apply(apply(0, 10, 3, "first")).await.unwrap();
+    assert_eq!(has(&view, "name2").await, (10, Some(text("first"))));
 }
 
 #[actix::test]

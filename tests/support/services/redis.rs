@@ -17,7 +17,7 @@ pub struct Redis {
     process: Child,
     pub port: u16,
     /// Where it speaks TLS, if it does.
-    tls_port: Option<u16>,
+    pub tls_port: Option<u16>,
     folder: TempDir,
     settings: Vec<String>,
 }

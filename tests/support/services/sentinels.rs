@@ -1,5 +1,6 @@
 //! Two real servers, one a copy of the other, and three real sentinels that watch them.
 
+use super::certificates::{Authority, Certificate};
 use super::redis::{Redis, replica_of};
 use super::{free_port, within};
 use std::fs;
@@ -21,6 +22,59 @@ const QUORUM: usize = 2;
 pub struct Watched {
     pub servers: Vec<Redis>,
     sentinels: Vec<Sentinel>,
+}
+
+/// A sentinel that speaks TLS alone, and watches a server that does.
+pub struct Secured {
+    process: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Secured {
+    pub fn watch(server: &Redis, authority: &Authority, certificate: &Certificate) -> Self {
+        let folder = TempDir::new().unwrap();
+        let port = free_port();
+        let watches = server.tls_port.unwrap();
+        let text = format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ndir {dir}\ntls-replication yes\n\
+             tls-auth-clients no\ntls-ca-cert-file {ca}\ntls-cert-file {certificate}\n\
+             tls-key-file {key}\nsentinel monitor {SERVICE} 127.0.0.1 {watches} 1\n",
+            dir = folder.path().display(),
+            ca = authority.file().display(),
+            certificate = certificate.certificate.display(),
+            key = certificate.key.display(),
+        );
+        let process = run(&folder, &text);
+        let is_up = || TcpStream::connect(("127.0.0.1", port)).is_ok();
+        assert!(within(PATIENCE, is_up), "no sentinel with TLS");
+        Self { process, port, _folder: folder }
+    }
+
+    pub fn url(&self) -> String {
+        format!("rediss+sentinel://127.0.0.1:{}/{SERVICE}", self.port)
+    }
+}
+
+impl Drop for Secured {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _gone = self.process.wait();
+    }
+}
+
+/// Starts a sentinel with these settings.
+fn run(folder: &TempDir, text: &str) -> Child {
+    // It writes into them what it learns.
+    let settings = folder.path().join("sentinel.conf");
+    fs::write(&settings, text).unwrap();
+    Command::new("redis-server")
+        .arg(&settings)
+        .arg("--sentinel")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 struct Sentinel {
@@ -84,8 +138,6 @@ impl Sentinel {
     fn start(primary: &Redis, password: &'static str) -> Self {
         let folder = TempDir::new().unwrap();
         let port = free_port();
-        // It writes into its own settings what it learns.
-        let settings = folder.path().join("sentinel.conf");
         let guard = match password {
             "" => String::new(),
             word => format!("requirepass {word}\nsentinel sentinel-pass {word}\n"),
@@ -98,14 +150,7 @@ impl Sentinel {
             dir = folder.path().display(),
             watches = primary.port,
         );
-        fs::write(&settings, text).unwrap();
-        let process = Command::new("redis-server")
-            .arg(&settings)
-            .arg("--sentinel")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let process = run(&folder, &text);
         let sentinel = Self { process, port, password, _folder: folder };
         assert!(within(PATIENCE, || sentinel.says("PING").contains("PONG")), "no sentinel");
         sentinel
