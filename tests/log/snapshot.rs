@@ -58,6 +58,7 @@ async fn found(folder: &Path) -> Result<Found, JournalError> {
     let mut intake = opened.journal.intake(Seat { lane: 0, lanes: 1 });
     for partition in [0, 1] {
         let taken = opened.journal.take_over(partition, &owner(2)).await.unwrap();
+        opened.journal.flow(partition).await.unwrap();
         all.insert(partition, (taken.trailer.map(|trailer| trailer.next), vec![]));
     }
     let moment = Duration::from_millis(50);

@@ -227,8 +227,11 @@ impl Journal for EmbeddedJournal {
         }
     }
 
-    /// Whoever takes over does so before it asks for signals: nothing comes unasked.
-    async fn flow(&self, _partition: u32) -> Result<(), JournalError> {
+    async fn flow(&self, partition: u32) -> Result<(), JournalError> {
+        let queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(queue) = queues.get(partition as usize) {
+            queue.flow(partition);
+        }
         Ok(())
     }
 
@@ -286,8 +289,8 @@ impl Journal for EmbeddedJournal {
     }
 
     fn intake(&self, seat: Seat) -> QueueIntake {
-        let queue = Queue::default();
         let partitions: Vec<u32> = (0..self.partitions).filter(|p| seat.has(*p)).collect();
+        let queue = Queue::of(&partitions);
         let mut queues = self.shared.queues.lock().unwrap_or_else(|e| e.into_inner());
         for &partition in &partitions {
             let slot = &mut queues[partition as usize];

@@ -2,7 +2,7 @@
 //! they are taken in; see `EmbeddedJournal::hold`.
 
 use crate::ports::{Fetched, Incoming, Intake};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -12,6 +12,8 @@ const ROOM_KEPT: usize = 4096;
 #[derive(Default)]
 struct Waiting {
     signals: VecDeque<Fetched>,
+    /// Partitions that the lane is not ready for yet: until it is, nothing comes of any.
+    not_ready: BTreeSet<u32>,
     closed: bool,
 }
 
@@ -25,6 +27,18 @@ pub struct Queue {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One that gives nothing before all of `partitions` are flowing.
+    pub fn of(partitions: &[u32]) -> Self {
+        let queue = Self::default();
+        queue.lock().not_ready.extend(partitions);
+        queue
+    }
+
+    pub fn flow(&self, partition: u32) {
+        self.lock().not_ready.remove(&partition);
+        self.changed.notify_one();
     }
 
     pub fn push(&self, signals: impl IntoIterator<Item = Fetched>) {
@@ -69,8 +83,9 @@ impl Intake for QueueIntake {
             let changed = self.queue.changed.notified();
             {
                 let mut waiting = self.queue.lock();
-                let count = waiting.signals.len().min(most);
-                if waiting.signals.is_empty() && waiting.closed {
+                let ready = waiting.not_ready.is_empty();
+                let count = if ready { waiting.signals.len().min(most) } else { 0 };
+                if waiting.closed && (waiting.signals.is_empty() || !ready) {
                     return Incoming::Closed;
                 }
                 if count > 0 {

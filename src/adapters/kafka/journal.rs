@@ -26,7 +26,9 @@ use tokio::task::spawn_blocking;
 
 /// How long to hold still after somebody else wrote under our name. It is the newer one: by then the
 /// group has said so, and this process ends. Taking the name back at once would fence it in turn.
-const AFTER_A_FENCE: Duration = HEARTBEAT.saturating_mul(2);
+/// librdkafka looks once a second whether a heartbeat is due, and the answer must come.
+const AFTER_A_FENCE: Duration = Duration::from_millis(1_500);
+const _: () = assert!(AFTER_A_FENCE.as_millis() > 1_000 + HEARTBEAT.as_millis());
 
 /// Tries to take a partition over. A group that moves settles within a heartbeat or two; after that
 /// two processes must have one name, or the brokers take nothing.
