@@ -138,7 +138,7 @@ mod on_kafka {
         }
         let elsewhere = ("TIDEGATE_KAFKA__TOPIC_PREFIX", "nobodys");
         refused(&[], elsewhere, 78, "there is no topic nobodys.");
-        refused(&[], ("TIDEGATE_KAFKA__BROKERS", "127.0.0.1:1"), 69, "cannot be asked");
+        refused(&[], ("TIDEGATE_KAFKA__BROKERS", "127.0.0.1:1"), 69, "cannot be reached");
         refused(&[], ("TIDEGATE_ENGINE", "embedded"), 2, "embedded engine");
     }
 }

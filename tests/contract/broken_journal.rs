@@ -20,6 +20,7 @@ enum Fault {
     Reorders,
     DeliversTwice,
     LosesOne,
+    GivesWhatNobodyAskedFor,
     DropsForwards,
     CommitsTheFirstPartOnly,
     CommitsTheGoodParts,
@@ -156,6 +157,9 @@ impl Journal for Broken {
     }
 
     async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
+        if self.fault == Fault::GivesWhatNobodyAskedFor {
+            self.inner.flow(partition).await?;
+        }
         let mut taken = self.inner.take_over(partition, owner).await?;
         let mut memory = self.remember();
         memory.epochs.insert(partition, taken.epoch);
@@ -277,6 +281,8 @@ caught! {
     a_journal_that_delivers_twice:
         DeliversTwice breaks appends_are_fetched_once_in_order_without_gaps;
     a_journal_that_loses_one: LosesOne breaks appends_are_fetched_once_in_order_without_gaps;
+    a_journal_that_gives_what_nobody_asked_for:
+        GivesWhatNobodyAskedFor breaks nothing_comes_of_a_partition_before_it_is_asked_for;
     a_journal_that_drops_forwards:
         DropsForwards breaks a_commit_is_whole_over_partitions_and_forwards;
     a_journal_that_commits_half:

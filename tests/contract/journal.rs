@@ -43,6 +43,7 @@ macro_rules! every_promise {
             $crate::journal::every_promise!(@ $home;
                 acknowledged_appends_survive_the_process
                 appends_are_fetched_once_in_order_without_gaps
+                nothing_comes_of_a_partition_before_it_is_asked_for
                 a_commit_is_whole_over_partitions_and_forwards
                 a_commit_with_one_bad_part_leaves_no_trace
                 an_old_epoch_is_refused_without_trace
@@ -225,6 +226,29 @@ pub async fn appends_are_fetched_once_in_order_without_gaps<H: Home>(home: &H) -
         let same = here.iter().map(|(.., value)| value).eq(sent.iter());
         crate::keep!(same, "partition {partition} gave other signals, or in another order");
     }
+    Ok(())
+}
+
+/// Whoever is not ready for what comes drops it.
+pub async fn nothing_comes_of_a_partition_before_it_is_asked_for<H: Home>(home: &H) -> Kept {
+    const LAST: u32 = PARTITIONS - 1;
+    let journal = home.open().await;
+    let mut intake = journal.intake(Seat { lane: 0, lanes: 1 });
+    let assigned = intake.next(2).await;
+    crate::keep!(matches!(assigned, Incoming::Assigned(_)), "{assigned:?} came first");
+    for partition in 0..PARTITIONS {
+        journal.take_over(partition, &owner()).await.map_err(told)?;
+    }
+    for partition in 0..LAST {
+        journal.flow(partition).await.map_err(told)?;
+    }
+    journal.append(vec![signal(LAST, "evt_early")]).await.map_err(told)?;
+    if let Ok(early) = tokio::time::timeout(H::MOMENT, intake.next(2)).await {
+        return Err(format!("{early:?} came unasked"));
+    }
+    journal.flow(LAST).await.map_err(told)?;
+    let come = tokio::time::timeout(H::MOMENT * 10, intake.next(2)).await;
+    crate::keep!(matches!(come, Ok(Incoming::Signals(_))), "{come:?} came when it was asked for");
     Ok(())
 }
 

@@ -80,8 +80,12 @@ fn each_of_the_four_rules_before_a_lane_that_hangs_is_enough() {
         &[LetGoWhenDone, FenceTheOwnerBefore, OffsetsAsMember],
         &[LetGoWhenDone, FenceTheOwnerBefore, NothingOpen],
     ];
-    for (off, came) in off.iter().zip(told(off, a_lane_hangs_across_a_revoke)) {
-        assert_eq!(came, (once(), true), "with {off:?} off");
+    for (off, (fulfilled, clean)) in off.iter().zip(told(off, a_lane_hangs_across_a_revoke)) {
+        assert_eq!(fulfilled, once(), "with {off:?} off");
+        // A lane's last word in a partition comes without an offset. Where it was neither waited for nor
+        // fenced, that word stands behind the next owner's, and the audit says so.
+        let strays = [LetGoWhenDone, FenceTheOwnerBefore].iter().all(|rule| off.contains(rule));
+        assert!(clean || strays, "with {off:?} off");
     }
 }
 
