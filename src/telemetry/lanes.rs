@@ -135,7 +135,7 @@ impl LaneMetrics {
             )?,
             writers_fenced: maker.counter(
                 "tidegate_writers_fenced_total",
-                "Take-overs from another owner, whose name was fenced so that nothing of it stays open.",
+                "Take-overs of a partition that was not released, so that its former owner's name was fenced.",
             )?,
             replayed: maker.counter(
                 "tidegate_replayed_records_total",

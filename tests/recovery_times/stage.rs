@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long partitions have to stay where they are before a round begins: two heartbeats and more.
+/// How long partitions have to stay where they are before a round begins: librdkafka
+/// looks once a second whether a heartbeat is due, and the answer must come.
 const AT_REST: Duration = Duration::from_millis(1_500);
 
 /// Events that may wait in the topics while attempts are loaded.

@@ -168,10 +168,13 @@ impl Shared {
         };
         for part in &commit.parts {
             let partition = part.partition;
-            let follows = self.held().get(&partition).is_some_and(|held| {
-                held.current
-                    && (held.epoch, held.next) == (part.trailer.epoch, part.trailer.previous)
-            });
+            let held =
+                self.held().get(&partition).map(|held| (held.current, held.epoch, held.next));
+            let Some(held) = held else {
+                // A take-over or a release threw the writer away, and the lane has not heard of it.
+                return Err(CommitError::InDoubt(Doubt::NoWriter));
+            };
+            let follows = held == (true, part.trailer.epoch, part.trailer.previous);
             let ours = follows && self.members.has(partition);
             if !ours || self.writers.seat(partition) != seat {
                 return Err(CommitError::Fenced { partition });

@@ -73,19 +73,27 @@ pub(super) struct Reached {
     pub(super) at: String,
 }
 
-/// Connects, and makes sure that it is a primary that throws nothing away behind our back.
+/// Connects, and makes sure that it is a primary.
 pub(super) async fn dial(options: &RedisOptions) -> Result<Reached, RedisError> {
     let reached = reach(options).await?;
     for info in infos(&reached).await? {
         if info.get::<String>("role").is_some_and(|role| role != PRIMARY) {
             return Err(RedisError::Replica { at: reached.at });
         }
+    }
+    Ok(reached)
+}
+
+/// Refuses one that throws keys away when its memory is full. Asked at a start: a process that works
+/// is better off with such a server than with none, and is told of it.
+pub(super) async fn refuse_eviction(reached: &Reached) -> Result<(), RedisError> {
+    for info in infos(reached).await? {
         match info.get::<String>("maxmemory_policy") {
             Some(policy) if policy != NO_EVICTION => return Err(RedisError::Evicts { policy }),
             Some(_) | None => {}
         }
     }
-    Ok(reached)
+    Ok(())
 }
 
 /// How a server calls itself that is no replica.

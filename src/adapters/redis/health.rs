@@ -9,6 +9,8 @@ use super::options::{RedisError, RedisOptions};
 pub struct RedisHealth {
     /// Who answered: `host:port`.
     pub at: String,
+    /// How many did: one, or the primaries of a cluster.
+    pub servers: usize,
     /// What it does when its memory is full.
     pub policy: String,
     /// Keys that it has thrown away since it started.
@@ -56,6 +58,7 @@ pub(super) async fn health(reached: &Reached) -> Result<RedisHealth, RedisError>
         memory: sum("used_memory"),
         memory_limit: sum("maxmemory"),
         seconds,
+        servers: infos.len(),
         at: reached.at.clone(),
     })
 }

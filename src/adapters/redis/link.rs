@@ -4,7 +4,7 @@
 //! whoever is connected is looked at again every now and then.
 
 use super::address::Address;
-use super::dial::{PRIMARY, Reached, dial, infos, named, told};
+use super::dial::{PRIMARY, Reached, dial, infos, named, refuse_eviction, told};
 use super::options::{RedisError, RedisOptions};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ impl Link {
             connecting: tokio::sync::Mutex::default(),
         });
         let began = Instant::now();
-        while let Err(error) = link.reached().await {
+        while let Err(error) = link.usable().await {
             if !error.may_pass() || began.elapsed() > OPEN_PATIENCE {
                 return Err(error);
             }
@@ -43,6 +43,10 @@ impl Link {
         }
         tokio::spawn(look_again_and_again(Arc::downgrade(&link)));
         Ok(link)
+    }
+
+    async fn usable(&self) -> Result<(), RedisError> {
+        refuse_eviction(&*self.reached().await?).await
     }
 
     /// To be told what a server answered that `reached` led to: it is left where the answer says

@@ -43,8 +43,15 @@ impl Seen {
     /// What became of the server since `before`.
     pub fn since(&self, before: &Self) -> Vec<Change> {
         let (now, was) = (&self.health, &before.health);
-        let restarted = now.run_id != was.run_id;
-        let already = if restarted { 0 } else { was.evicted };
+        let another_run = now.run_id != was.run_id;
+        // Another server may answer by now: it threw away what it did before that.
+        let moved = now.at != was.at || (now.servers > 1 && another_run);
+        let restarted = another_run && !moved;
+        let already = match (moved, restarted) {
+            (true, _) => now.evicted,
+            (false, true) => 0,
+            (false, false) => was.evicted,
+        };
         let evicted = now.evicted.saturating_sub(already);
         let connections = self.connection.zip(before.connection);
         let reconnected = connections.is_some_and(|(now, was)| now != was);
@@ -52,10 +59,13 @@ impl Seen {
             (evicted > 0, Change::Evicted(evicted)),
             (restarted, Change::Restarted),
             // A run begins a history of its own.
-            (!restarted && now.replication != was.replication, Change::ReplicationChanged),
+            (
+                moved || (!restarted && now.replication != was.replication),
+                Change::ReplicationChanged,
+            ),
             (now.role != was.role, Change::RoleChanged),
             (now.policy != was.policy, Change::PolicyChanged),
-            (restarted || reconnected, Change::Reconnected),
+            (restarted || moved || reconnected, Change::Reconnected),
         ];
         found.into_iter().filter_map(|(happened, change)| happened.then_some(change)).collect()
     }
@@ -127,6 +137,7 @@ mod tests {
     fn seen() -> Seen {
         let health = RedisHealth {
             at: "redis:6379".to_owned(),
+            servers: 1,
             policy: "noeviction".to_owned(),
             evicted: 5,
             role: "master".to_owned(),
@@ -169,6 +180,16 @@ mod tests {
             now.connection = Some(2);
         });
         assert_eq!(changes, [Change::Evicted(3), Change::Restarted, Change::Reconnected]);
+    }
+
+    #[test]
+    fn another_server_that_answers_is_a_failover_and_threw_nothing_away_now() {
+        let changes = after(|now| {
+            now.health.at = "other:6379".to_owned();
+            now.health.run_id = "run-of-another".to_owned();
+            now.health.evicted = 900;
+        });
+        assert_eq!(changes, [Change::ReplicationChanged, Change::Reconnected]);
     }
 
     #[test]
