@@ -4,7 +4,7 @@ use super::keys::kept_signing_keys;
 use super::serve::every_secret;
 use super::{Failure, Output, exit, unless_closed};
 use crate::adapters::embedded::DataFolder;
-use crate::adapters::kafka::{Past, partitions};
+use crate::adapters::kafka::Past;
 use crate::audit::{self, Extent, Invariant, Progress, Report};
 use crate::config::{
     Config, Document, Engine, KeptSecret, Level, Loaded, Problem, Purpose, Secrets,
@@ -136,9 +136,8 @@ fn audited_cluster(config: &Config, secrets: &Secrets) -> anyhow::Result<Report>
     let admission = Arc::new(Admission::new(trust, every_secret(secrets)));
     let options = super::topics::brokers_of(config, &secrets.services).map_err(Failure::told)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = options.clone();
-    let counted = runtime.block_on(partitions(options));
-    let options = counted.map_err(|error| super::topics::at(&asked, error).told())?;
+    let options =
+        runtime.block_on(super::topics::with_partitions(options)).map_err(Failure::told)?;
     let past = Past::open(options, admission)?;
     let mut shown = Shown::of("thousand records of attempts", 10);
     let report = audit::audit_cluster(&past, &keys, &mut |progress| shown.show(progress));

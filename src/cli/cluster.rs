@@ -3,11 +3,11 @@
 use super::host::{Host, HostPlan};
 use super::process::DRAIN_PATIENCE;
 use super::redis_watch::Watching;
-use super::topics::{ALLOW_WRITE, commits_denied};
+use super::topics::{ALLOW_WRITE, commits_denied, with_partitions};
 use super::{Failure, exit};
 use crate::actors::{DriverOptions, Engine, EngineError, EngineOptions};
 use crate::adapters::kafka::{
-    KafkaFeeds, KafkaJournal, KafkaOptions, Obstacle, TopicsError, may_commit, partitions,
+    KafkaFeeds, KafkaJournal, KafkaOptions, Obstacle, TopicsError, may_commit,
 };
 use crate::adapters::redis::{RedisError, RedisOptions, RedisView};
 use crate::attempt::Policy;
@@ -51,9 +51,7 @@ impl HostPlan for ClusterPlan {
         );
         let view = RedisView::open(&self.redis).await?;
         let watching = Watching::begin(view.clone(), metrics.clone());
-        let asked = self.kafka.clone();
-        let counted = partitions(self.kafka).await;
-        let kafka = counted.map_err(|error| super::topics::at(&asked, error))?;
+        let kafka = with_partitions(self.kafka).await?;
         let probed = kafka.clone();
         let may = tokio::task::spawn_blocking(move || may_commit(&probed)).await;
         // Whatever else is in the way is told, and tried again, where the lanes meet it.

@@ -3,12 +3,12 @@
 use super::keys::kept_signing_keys;
 use super::progress::{Progress, Watched};
 use super::serve::{redis, refuse_file};
-use super::topics::brokers_of;
+use super::topics::{brokers_of, with_partitions};
 use super::{Failure, Output, exit, unless_closed};
 use crate::actors::{Each, TakeoverError, catch_up};
 use crate::adapters::embedded::disk::RealDisk;
 use crate::adapters::embedded::{DataFolder, EmbeddedJournal, FjallView, JournalOptions};
-use crate::adapters::kafka::{Changelogs, partitions};
+use crate::adapters::kafka::Changelogs;
 use crate::adapters::redis::RedisView;
 use crate::attempt::Mode;
 use crate::config::{
@@ -130,7 +130,7 @@ async fn cluster(
     let asked = brokers_of(config, services)?;
     let redis = redis(config, services)?;
     let view = RedisView::open(&redis).await?;
-    let options = partitions(asked.clone()).await.map_err(|e| super::topics::at(&asked, e))?;
+    let options = with_partitions(asked).await?;
     let changelogs = Changelogs::open(&options)?;
     let every: Vec<u32> = match args.partition {
         None => (0..options.partitions).collect(),

@@ -111,7 +111,13 @@ pub fn run(args: &TopicsArgs, out: &mut impl Write) -> Result<u8, Failure> {
 }
 
 /// Which brokers it was that did not do it.
-pub(super) fn at(options: &KafkaOptions, error: TopicsError) -> Failure {
+/// The same, with as many partitions as the topics have.
+pub(super) async fn with_partitions(options: KafkaOptions) -> Result<KafkaOptions, Failure> {
+    let asked = options.clone();
+    kafka::partitions(options).await.map_err(|error| at(&asked, error))
+}
+
+fn at(options: &KafkaOptions, error: TopicsError) -> Failure {
     let failure = Failure::from(error);
     Failure { what: format!("{} (asked {})", failure.what, options.brokers), ..failure }
 }

@@ -1,8 +1,8 @@
 //! `tidegate tail`: an output, line by line, as a consumer reads it.
 
 use super::{ApiArgs, encoded};
-use crate::adapters::kafka::{KafkaFeeds, partitions};
-use crate::cli::topics::{at, brokers_of};
+use crate::adapters::kafka::KafkaFeeds;
+use crate::cli::topics::{brokers_of, with_partitions};
 use crate::cli::{Failure, Output, exit};
 use crate::config::{Document, Engine, Loaded, Purpose};
 use crate::http::FeedLine;
@@ -132,8 +132,7 @@ fn from_topics(args: &TailArgs, file: &Path, out: &mut impl Write) -> Result<u8,
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(exit::INTERNAL, error, ""))?;
     runtime.block_on(async {
-        let counted = partitions(asked.clone()).await;
-        let feeds = KafkaFeeds::new(counted.map_err(|error| at(&asked, error))?);
+        let feeds = KafkaFeeds::new(with_partitions(asked).await?);
         let after = args.after.as_deref().unwrap_or_default();
         let reader = feeds.open(args.feed.into(), after).await.map_err(|error| match error {
             FeedError::NoSuchPosition => no_such_position(args),
