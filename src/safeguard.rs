@@ -15,6 +15,8 @@ pub enum Safeguard {
     LetGoWhenDone,
     /// Whoever takes a partition over ends what its owner before has open.
     FenceTheOwnerBefore,
+    /// And what anybody else has open who was the owner, or began to be.
+    FenceEveryHolder,
     /// Nobody takes a partition over while a transaction is open in it.
     NothingOpen,
     /// Offsets are committed as the member of the group that this process is.
@@ -41,6 +43,7 @@ impl Safeguard {
             Self::PoisonOnLostConnection => "poison-on-lost-connection",
             Self::LetGoWhenDone => "let-go-when-done",
             Self::FenceTheOwnerBefore => "fence-the-owner-before",
+            Self::FenceEveryHolder => "fence-every-holder",
             Self::NothingOpen => "nothing-open",
             Self::OffsetsAsMember => "offsets-as-member",
             Self::EndWhenReplaced => "end-when-replaced",

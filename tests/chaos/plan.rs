@@ -60,7 +60,8 @@ impl Plan {
         };
         Self {
             seed: number("CHAOS_SEED", says::now().seconds().unsigned_abs()),
-            brokers: number("CHAOS_BROKERS", 1) as usize,
+            // One that is killed alone may forget the end of a transaction: see docs/operating.md.
+            brokers: number("CHAOS_BROKERS", 3) as usize,
             kills: number("CHAOS_KILLS", 5),
             freezes: number("CHAOS_FREEZES", 2),
             restarts: number("CHAOS_RESTARTS", 1),

@@ -28,6 +28,7 @@ enum Fault {
     LeavesATraceOfOldEpochs,
     TakesAnyPrevious,
     RepeatsAnEpoch,
+    TakesWhatWasLeft,
     HandsOutAStaleTrailer,
     ForgetsTheTrailer,
     RepeatsTheDecided,
@@ -159,6 +160,13 @@ impl Journal for Broken {
     async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
         if self.fault == Fault::GivesWhatNobodyAskedFor {
             self.inner.flow(partition).await?;
+        }
+        if self.fault == Fault::TakesWhatWasLeft {
+            let (inner, owner) = (self.inner.clone(), owner.clone());
+            actix::spawn(async move {
+                tokio::time::sleep(OnLossyDisk::MOMENT / 2).await;
+                inner.take_over(partition, &owner).await
+            });
         }
         let mut taken = self.inner.take_over(partition, owner).await?;
         let mut memory = self.remember();
@@ -297,6 +305,8 @@ caught! {
         TakesAnyPrevious breaks a_commit_must_follow_the_one_before;
     a_journal_that_repeats_an_epoch:
         RepeatsAnEpoch breaks a_take_over_hands_out_a_new_epoch_and_the_last_trailer;
+    a_journal_that_takes_what_was_left:
+        TakesWhatWasLeft breaks a_take_over_that_was_left_does_not_come_after_the_next;
     a_journal_that_hands_out_a_stale_trailer:
         HandsOutAStaleTrailer breaks a_take_over_hands_out_a_new_epoch_and_the_last_trailer;
     a_journal_that_forgets_the_trailer:

@@ -49,6 +49,7 @@ macro_rules! every_promise {
                 an_old_epoch_is_refused_without_trace
                 a_commit_must_follow_the_one_before
                 a_take_over_hands_out_a_new_epoch_and_the_last_trailer
+                a_take_over_that_was_left_does_not_come_after_the_next
                 undecided_signals_come_again_and_decided_ones_do_not
                 a_replay_has_every_committed_state_in_order_and_nothing_else
             );
@@ -351,6 +352,25 @@ pub async fn a_take_over_hands_out_a_new_epoch_and_the_last_trailer<H: Home>(hom
         let again = take(&journal, 0).await.map_err(told)?;
         newest = again.epoch;
         crate::keep!(again.trailer == Some(trailer), "another trailer: {:?}", again.trailer);
+    }
+    Ok(())
+}
+
+/// A lane that lets go of a partition leaves its take-over where it is, and may be given the
+/// partition back at once.
+pub async fn a_take_over_that_was_left_does_not_come_after_the_next<H: Home>(home: &H) -> Kept {
+    let journal = home.open().await;
+    journal.append((0..9).map(|n| signal(0, &format!("evt_{n}"))).collect()).await.map_err(told)?;
+    for round in 0..6_u64 {
+        let begun = Duration::from_millis(2 * round);
+        let owner = owner();
+        let _left = tokio::time::timeout(begun, journal.take_over(0, &owner)).await;
+        journal.release(&[0]).await;
+        let epoch = take(&journal, 0).await.map_err(told)?.epoch;
+        tokio::time::sleep(H::MOMENT).await;
+        let mine = commit(vec![part(0, epoch, round, round + 1, &[])]);
+        let committed = journal.commit(mine).await;
+        crate::keep!(committed.is_ok(), "left after {begun:?}, it came between: {committed:?}");
     }
     Ok(())
 }

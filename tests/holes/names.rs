@@ -34,7 +34,10 @@ async fn two_groups_decide(off: Off) -> (Option<Refusal>, Vec<String>, bool) {
     let first = story.serve("a");
     story.complete(&first, 0);
     story.cluster.fulfills(1).await;
-    let second = story.outcome("b", &[("TIDEGATE_KAFKA__GROUP", "somebody-else")]);
+    // Of another view: where the two share one, the later may find there what the earlier decided.
+    let view = format!("{}/1", story.cluster.redis.url());
+    let other = [("TIDEGATE_KAFKA__GROUP", "somebody-else"), ("TIDEGATE_REDIS__URL", &view)];
+    let second = story.outcome("b", &other);
     story.complete(&first, 1);
     story.cluster.fulfills(if off.is_empty() { 2 } else { 3 }).await;
     let report = story.settled().await;

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cluster;
 pub mod commits;
 pub mod disks;
+pub mod kept;
 pub mod ledger;
 pub mod lossy_disk;
 pub mod memory_view;

@@ -1,6 +1,7 @@
 //! Real `serve` processes of one cluster.
 
 use super::cluster::Cluster;
+use super::kept::KeptFolder;
 use super::running::{Answer, request, send_signal, tidegate, try_request};
 use super::says::{self, Event};
 use rustix::process::Signal;
@@ -8,14 +9,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A configuration of a cluster, with its secrets.
 pub struct Configured {
     pub file: PathBuf,
-    folder: TempDir,
+    folder: KeptFolder,
     variables: Vec<(String, String)>,
 }
 
@@ -35,7 +35,7 @@ impl Configured {
 
     /// The same by another way: tables of the configuration say which.
     pub fn reaching(cluster: &Cluster, brokers: &str, tables: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = KeptFolder::make();
         let kafka = cluster.options("nobody");
         let signing = "07".repeat(32);
         let secrets = [("webhook", says::SECRET), ("api", API_KEY), ("signing", signing.as_str())];
@@ -115,9 +115,20 @@ format = "json"
         self.launch(instance, &[]).ready()
     }
 
+    /// What was said in an earlier life stays beside the newest.
+    fn put_aside(log: &Path) {
+        let mut aside = (1_u32..).map(|life| log.with_extension(life.to_string()));
+        if log.exists()
+            && let Some(free) = aside.find(|aside| !aside.exists())
+        {
+            fs::rename(log, free).unwrap();
+        }
+    }
+
     /// Starts one with more in its environment, and does not wait for it.
     pub fn launch(&self, instance: &str, environment: &[(&str, &str)]) -> Launched {
         let log = self.log(instance);
+        Self::put_aside(&log);
         let child = self
             .tidegate()
             .args(["serve", "--public", "127.0.0.1:0", "--api", "127.0.0.1:0"])

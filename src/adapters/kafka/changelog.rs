@@ -14,6 +14,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,10 @@ const RELEASED: &str = "/released";
 
 pub(super) fn released(writer: &str) -> String {
     format!("{writer}{RELEASED}")
+}
+
+fn holder_of(writer: &str) -> &str {
+    writer.strip_suffix(RELEASED).unwrap_or(writer)
 }
 
 /// Records from the end in which the last marks are looked for at first: more than one commit has.
@@ -47,7 +52,9 @@ const POLL: Duration = Duration::from_millis(100);
 pub(super) enum ReadError {
     #[error(transparent)]
     Brokers(#[from] KafkaError),
-    #[error("{topic} [{partition}] has a transaction open that nobody ends")]
+    #[error(
+        "{topic} [{partition}] has a transaction open that nobody ends; if it stays, its brokers crashed and forgot the end of it: `kafka-transactions.sh find-hanging` names it"
+    )]
     Open { topic: String, partition: u32 },
     #[error("{topic} [{partition}] does not answer")]
     Silent { topic: String, partition: u32 },
@@ -81,13 +88,21 @@ pub(super) struct Changelog<'a> {
     pub partition: u32,
 }
 
-/// The newest marks of a partition.
-#[derive(Debug, Default)]
+/// The newest marks of a partition, as far as they were looked for.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
     pub owner: Option<Owner>,
     pub trailer: Option<Trailer>,
     /// A state that no trailer closes: every batch ends with its trailer.
     pub unclosed: Option<i64>,
+    /// Everything before this was looked at.
+    until: i64,
+    /// Whose the newest mark of all is, and in which epoch.
+    newest: Option<(String, u64)>,
+    /// The same of the mark before the newest owner record.
+    before_owner: Option<(String, u64)>,
+    /// Who wrote owner records in what was looked at last.
+    writers: BTreeSet<String>,
 }
 
 impl Marks {
@@ -96,20 +111,35 @@ impl Marks {
         owner.max(self.trailer.as_ref().map_or(0, |trailer| trailer.epoch))
     }
 
-    /// Whose the partition was last. Every owner writes a record before anything else.
-    pub(super) fn holder(&self) -> Option<&str> {
-        let writer = self.owner.as_ref().map(|owner| owner.writer.as_str())?;
-        Some(writer.strip_suffix(RELEASED).unwrap_or(writer))
+    /// Whose the partition may have been last: every owner writes a record before anything else.
+    /// Of whoever had lost it by the time, a release says nothing: the one before may have it.
+    fn holders(&self) -> impl Iterator<Item = String> {
+        let owner = self.owner.as_ref().map(|owner| owner.writer.as_str());
+        let before = self.before_owner.as_ref().map(|(writer, _)| writer.as_str());
+        let lost = owner.is_some_and(|owner| owner.ends_with(RELEASED)) && !self.is_release();
+        owner.into_iter().chain(before.filter(|_| lost)).map(|name| holder_of(name).to_owned())
     }
 
+    pub(super) fn is_of(&self, writer: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| holder_of(&owner.writer) == writer)
+    }
+
+    /// Whether the last word is that of the last owner, who has let the partition go.
     fn is_release(&self) -> bool {
-        self.owner.as_ref().is_some_and(|owner| owner.writer.ends_with(RELEASED))
+        let Some(owner) = &self.owner else { return false };
+        let before = self.before_owner.as_ref().map(|(_, epoch)| epoch + 1);
+        owner.writer.ends_with(RELEASED) && before == Some(owner.epoch)
     }
 
     fn see(&mut self, mark: Option<Mark>, at: i64) {
         match mark {
-            Some(Mark::Owner(owner)) => self.owner = Some(owner),
+            Some(Mark::Owner(owner)) => {
+                self.before_owner = self.newest.replace((owner.writer.clone(), owner.epoch));
+                self.writers.insert(holder_of(&owner.writer).to_owned());
+                self.owner = Some(owner);
+            }
             Some(Mark::Trailer(trailer)) => {
+                self.newest = Some((trailer.writer.clone(), trailer.epoch));
                 self.trailer = Some(trailer);
                 self.unclosed = None;
             }
@@ -144,43 +174,65 @@ impl Changelog<'_> {
         reader.fetch_watermarks(self.topic, number(self.partition), PATIENCE)
     }
 
-    /// The newest marks that anybody wrote, whether they were committed or not.
-    pub(super) fn newest_marks(&self) -> Result<Marks, ReadError> {
+    /// The newest marks that are committed already, whatever may be open after them.
+    pub(super) fn known_marks(&self) -> Result<Marks, ReadError> {
+        let (low, stable) = self.bounds(&self.readers.committed)?;
+        self.marks(low, stable)
+    }
+
+    /// With what anybody wrote after them, whether it is ever committed or not.
+    pub(super) fn written_after(&self, known: &Marks) -> Result<Marks, ReadError> {
         let reader = &self.readers.uncommitted;
-        let (low, high) = self.bounds(reader)?;
-        self.marks(reader, low, high)
+        let (_, high) = self.bounds(reader)?;
+        self.seen_on(reader, known, high)
     }
 
-    /// The newest committed marks. Nobody may have a transaction open in the partition: what it
-    /// commits behind our back would be missed.
-    pub(super) fn committed_marks(&self) -> Result<Marks, ReadError> {
+    /// Everybody who may have something open in a partition: whose it was last, as far as is
+    /// committed, and whoever began to take it over since. Nobody where it was let go of, and nothing
+    /// was written since.
+    pub(super) fn holders(known: &Marks, newest: &Marks) -> BTreeSet<String> {
+        if Self::is_released(known, newest) {
+            return BTreeSet::new();
+        }
+        newest.writers.iter().cloned().chain(known.holders()).collect()
+    }
+
+    pub(super) fn is_released(known: &Marks, newest: &Marks) -> bool {
+        known.is_release() && newest.until == known.until
+    }
+
+    /// With what was committed after them. Nobody may have a transaction open in the partition: what
+    /// it commits behind our back would be missed.
+    pub(super) fn committed_after(&self, known: &Marks) -> Result<Marks, ReadError> {
+        let (_, high) = self.settled()?;
+        self.seen_on(&self.readers.committed, known, high)
+    }
+
+    /// The newest committed marks, once nothing is open.
+    fn committed_marks(&self) -> Result<Marks, ReadError> {
         let (low, high) = self.settled()?;
-        self.marks(&self.readers.committed, low, high)
+        self.marks(low, high)
     }
 
-    /// The newest committed marks, where they say that their writer let the partition go: nothing of
-    /// anybody is open in it.
-    pub(super) fn released(&self, newest: &Marks) -> Result<Option<Marks>, ReadError> {
-        if !newest.is_release() {
-            return Ok(None);
-        }
-        let (low, high) = self.bounds(&self.readers.uncommitted)?;
-        if self.bounds(&self.readers.committed)?.1 < high {
-            return Ok(None);
-        }
-        let marks = self.marks(&self.readers.committed, low, high)?;
-        Ok(Some(marks).filter(|marks| marks.owner == newest.owner))
+    fn seen_on(&self, reader: &Reader, known: &Marks, until: i64) -> Result<Marks, ReadError> {
+        let mut marks = Marks { writers: BTreeSet::new(), until, ..known.clone() };
+        self.see(reader, known.until, &mut marks)?;
+        Ok(marks)
     }
 
-    fn marks(&self, reader: &Reader, low: i64, high: i64) -> Result<Marks, ReadError> {
+    fn see(&self, reader: &Reader, from: i64, marks: &mut Marks) -> Result<(), ReadError> {
+        self.read(reader, from, marks.until, &mut |message| {
+            marks.see(self.mark(message)?, message.offset());
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn marks(&self, low: i64, until: i64) -> Result<Marks, ReadError> {
         let mut tail = TAIL;
         loop {
-            let from = (high - tail).max(low);
-            let mut marks = Marks::default();
-            self.read(reader, from, high, &mut |message| {
-                marks.see(self.mark(message)?, message.offset());
-                Ok(ControlFlow::Continue(()))
-            })?;
+            let from = (until - tail).max(low);
+            let mut marks = Marks { until, ..Marks::default() };
+            self.see(&self.readers.committed, from, &mut marks)?;
             if from == low || (marks.owner.is_some() && marks.trailer.is_some()) {
                 return Ok(marks);
             }

@@ -48,6 +48,9 @@ struct Shared {
     /// One for each lane.
     readers: Vec<Mutex<Readers>>,
     held: Mutex<BTreeMap<u32, Held>>,
+    /// How often each partition was asked for or let go of. A take-over goes on in its thread when
+    /// nobody waits for it any more; by this number it knows, and leaves the partition alone.
+    turns: Mutex<BTreeMap<u32, u64>>,
     /// Names that this process has initialized producers of. Whoever had one before is fenced.
     initialized: Mutex<BTreeSet<String>>,
     /// Names of others that were fenced, and in which generation of the group. Whoever had a partition
@@ -141,6 +144,7 @@ impl Shared {
                 .map(|_| Readers::open(&options).map(Mutex::new))
                 .collect::<Result<_, _>>()?,
             held: Mutex::default(),
+            turns: Mutex::default(),
             initialized: Mutex::default(),
             fenced: Mutex::default(),
             options,
@@ -149,6 +153,19 @@ impl Shared {
 
     fn held(&self) -> MutexGuard<'_, BTreeMap<u32, Held>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whatever was under way for a partition is over. Says which turn it is now.
+    fn next_turn(&self, partition: u32) -> u64 {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turns.entry(partition).or_default();
+        *turn += 1;
+        *turn
+    }
+
+    fn is_turn(&self, partition: u32, turn: u64) -> bool {
+        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(&partition) == Some(&turn)
     }
 
     fn readers(&self, partition: u32) -> MutexGuard<'_, Readers> {
@@ -242,6 +259,7 @@ impl Shared {
             return Ok(());
         }
         let fencing = Writer::open(&self.options, other).map_err(written)?;
+        tracing::info!(other, "took the name of a former owner, and ended what it had open");
         // Its end takes a while, and nobody need wait for that.
         std::thread::spawn(move || drop(fencing));
         let (of, names) = &mut *self.fenced();
@@ -255,6 +273,10 @@ impl Shared {
         self.fenced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn forget_fenced(&self) {
+        self.fenced().1.clear();
+    }
+
     fn was_fenced_in(&self, generation: Option<i32>, name: &str) -> bool {
         let mut fenced = self.fenced();
         if fenced.0 != generation {
@@ -263,7 +285,12 @@ impl Shared {
         fenced.1.contains(name)
     }
 
-    fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
+    fn take_over(
+        &self,
+        partition: u32,
+        turn: u64,
+        owner: &Owner,
+    ) -> Result<Takeover, JournalError> {
         for _ in 0..TAKES_MAX {
             if self.members.is_replaced() {
                 return Err(JournalError::Replaced);
@@ -271,7 +298,7 @@ impl Shared {
             if self.members.is_leaving(partition) {
                 return Err(JournalError::NotAssigned { partition });
             }
-            match self.try_to_take_over(partition, owner)? {
+            match self.try_to_take_over(partition, turn, owner)? {
                 Tried::Taken(taken) => return Ok(taken),
                 Tried::Moved => {}
                 Tried::NotWritten => std::thread::sleep(AFTER_A_FENCE),
@@ -292,11 +319,19 @@ impl Shared {
         }
     }
 
-    fn try_to_take_over(&self, partition: u32, owner: &Owner) -> Result<Tried, JournalError> {
+    fn try_to_take_over(
+        &self,
+        partition: u32,
+        turn: u64,
+        owner: &Owner,
+    ) -> Result<Tried, JournalError> {
         let seat = self.writers.seat(partition);
         let name = self.options.writer(seat);
         let generation = {
             let mut slot = self.writers.lock(seat);
+            if !self.is_turn(partition, turn) {
+                return Err(JournalError::NotAssigned { partition });
+            }
             self.members.stop_flow(partition);
             if let Some(held) = self.held().get_mut(&partition) {
                 held.current = false;
@@ -314,7 +349,8 @@ impl Shared {
             return Ok(Tried::Moved);
         };
         let slot = &mut *self.writers.lock(seat);
-        if self.members.is_leaving(partition) || !self.members.has(partition) {
+        let is_ours = self.members.has(partition) && !self.members.is_leaving(partition);
+        if !is_ours || !self.is_turn(partition, turn) {
             return Err(JournalError::NotAssigned { partition });
         }
         if generation.is_none() || self.members.generation() != generation {
@@ -341,6 +377,9 @@ impl Shared {
     /// Says of partitions that nobody here writes in them any more, so that whoever has them next
     /// need not fence us. Where it cannot be said for certain, they will.
     fn release(&self, partitions: &[u32]) {
+        for partition in partitions {
+            self.next_turn(*partition);
+        }
         for seat in 0..self.readers.len() {
             let mut slot = self.writers.lock(seat);
             let released: Vec<(u32, Owner)> = partitions
@@ -382,7 +421,9 @@ impl Journal for KafkaJournal {
 
     async fn take_over(&self, partition: u32, owner: &Owner) -> Result<Takeover, JournalError> {
         let owner = owner.clone();
-        let done = self.blocking(move |shared| shared.take_over(partition, &owner)).await;
+        // Counted here and not in the thread, so that the order is the lane's.
+        let turn = self.0.next_turn(partition);
+        let done = self.blocking(move |shared| shared.take_over(partition, turn, &owner)).await;
         done.unwrap_or(Err(JournalError::Closed))
     }
 

@@ -4,13 +4,13 @@
 
 use super::proxy::Proxy;
 use super::{free_port, within};
+use crate::support::kept::KeptFolder;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
-use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -129,7 +129,7 @@ struct Node {
     secured: Option<u16>,
     scram_users: Vec<String>,
     proxy: Proxy,
-    folder: TempDir,
+    folder: KeptFolder,
 }
 
 impl Node {
@@ -149,7 +149,7 @@ impl Node {
         voters: &[String],
         more: Option<&Secured>,
     ) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = KeptFolder::make();
         let log = folder.path().join("log");
         let copies = voters.len();
         let insync = copies.div_ceil(2);

@@ -2,7 +2,7 @@
 //! that everything visible in it was decided as one.
 
 use super::{KafkaOptions, Shared, brokers};
-use crate::adapters::kafka::changelog::{Changelog, Marks};
+use crate::adapters::kafka::changelog::{Changelog, Marks, ReadError};
 use crate::ports::JournalError;
 use crate::safeguard::Safeguard;
 use crate::wire::trailer::Owner;
@@ -35,28 +35,35 @@ impl Shared {
     ) -> Result<Option<Found>, JournalError> {
         let readers = self.readers(partition);
         let changelog = self.changelog(&readers, partition);
-        let newest = changelog.newest_marks()?;
+        let known = changelog.known_marks()?;
+        let newest = changelog.written_after(&known)?;
         self.refuse_strangers(partition, &newest, owner)?;
-        let other = newest.holder().filter(|other| !self.has_initialized(other));
-        if other.is_some() && !self.members.is_fresh(partition) {
+        let mut others = Changelog::holders(&known, &newest);
+        others.retain(|other| !self.has_initialized(other));
+        if !Safeguard::FenceEveryHolder.is_on() {
+            others.retain(|other| newest.is_of(other));
+        }
+        if !others.is_empty() && !self.members.is_fresh(partition) {
             // It was given to somebody else meanwhile. The word of that is on its way.
             return Err(JournalError::NotAssigned { partition });
         }
-        let released = changelog.released(&newest)?;
-        let fenced = other.filter(|_| released.is_none());
-        if let Some(other) = fenced {
-            // It may be dead with a transaction open, or think that it is alive.
-            if Safeguard::FenceTheOwnerBefore.is_on() {
-                self.fence(other)?;
-            }
+        // They may be dead with a transaction open, or think that they are alive.
+        if Safeguard::FenceTheOwnerBefore.is_on() {
+            others.iter().try_for_each(|other| self.fence(other))?;
         }
         // Looked at before the trailer, which comes with it: what is committed meanwhile is no half.
         let outputs = Changelog { topic: &self.fulfillments, ..changelog };
-        let output = outputs.newest_batch()?;
-        let marks = match released {
-            Some(marks) => marks,
-            None => changelog.committed_marks()?,
-        };
+        let settled = outputs.newest_batch().and_then(|output| {
+            if Changelog::is_released(&known, &newest) {
+                return Ok((output, known.clone()));
+            }
+            Ok((output, changelog.committed_after(&known)?))
+        });
+        if let Err(ReadError::Open { .. }) = &settled {
+            // Whoever was fenced took its name back and died: the next try fences it once more.
+            self.forget_fenced();
+        }
+        let (output, marks) = settled?;
         let committed = self.members.committed(partition).map_err(brokers)?;
         #[cfg(feature = "loose-safeguards")]
         let marks = marks.loosened(committed);
@@ -64,7 +71,7 @@ impl Shared {
         let next = match self.position(partition, &stands) {
             Ok(next) => next,
             // Somebody else has it by now, and commits.
-            Err(_) if changelog.committed_marks()?.trailer != stands.marks.trailer => {
+            Err(_) if changelog.committed_after(&known)?.trailer != stands.marks.trailer => {
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -73,7 +80,7 @@ impl Shared {
         if begins > next {
             return Err(JournalError::Missing { partition, next, begins });
         }
-        Ok(Some(Found { marks: stands.marks, next, fenced: fenced.is_some() }))
+        Ok(Some(Found { marks: stands.marks, next, fenced: !others.is_empty() }))
     }
 
     /// Two groups on the same topics would both decide everything, and other partitions or routing
