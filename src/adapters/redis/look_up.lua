@@ -5,8 +5,8 @@
 -- ARGV      for each field: index into KEYS, field
 --
 -- Answers {epoch, changelog, then a state or nil for each field}. A bucket that has not as many
--- fields as it was given has lost some: it is emptied and the view goes back to its beginning, in
--- another life, so that its owner shows it everything again. Until then it answers from 0, and nobody believes it.
+-- fields as it was given has lost some: it is emptied and the view goes back to its beginning, so
+-- that its owner shows it everything again. Until then it answers from 0, and nobody believes it.
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'changelog')
 if not meta[2] then
   -- Whoever takes the partition over clears what the buckets hold. A meta made here would hide it.
@@ -19,9 +19,8 @@ for at = 2, #KEYS do
   local must = tonumber(redis.call('HGET', KEYS[1], counted) or 0)
   if redis.call('HLEN', KEYS[at]) ~= must then
     redis.call('UNLINK', KEYS[at])
-    redis.call('HDEL', KEYS[1], counted)
-    local now = redis.call('TIME')
-    redis.call('HSET', KEYS[1], 'changelog', '0', 'life', now[1] .. '.' .. now[2])
+    redis.call('HDEL', KEYS[1], counted, 'gathered')
+    redis.call('HSET', KEYS[1], 'changelog', '0')
     meta[2] = '0'
   end
 end

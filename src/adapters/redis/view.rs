@@ -11,6 +11,7 @@ use futures_util::future::try_join_all;
 use redis::{Script, ScriptInvocation};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::{Builder, Runtime};
 
 /// States written by one script. A script holds up everyone else on the server: this many take it
@@ -42,6 +43,9 @@ struct Server {
     link: Arc<Link>,
     names: Names,
     scripts: Scripts,
+    /// Tells our applies from those of other processes.
+    us: String,
+    applies: AtomicU64,
 }
 
 struct Scripts {
@@ -86,6 +90,8 @@ impl RedisView {
     pub async fn open(options: &RedisOptions) -> Result<Self, RedisError> {
         let thread = Thread::start().map_err(|error| options.unreachable(error))?;
         let gone = || options.unreachable("its thread has ended");
+        let us = getrandom::u64().map_err(|error| options.unreachable(error))?;
+        let us = format!("{us:016x}");
         let options = options.clone();
         let opening = async move {
             Ok(Arc::new(Server {
@@ -96,6 +102,8 @@ impl RedisView {
                     apply: Script::new(include_str!("apply.lua")),
                     look_up: Script::new(&look_up_script()),
                 },
+                us,
+                applies: AtomicU64::new(0),
             }))
         };
         let server = thread.run(opening).await.ok_or_else(gone)??;
@@ -176,14 +184,13 @@ impl Server {
         &self,
         apply: &Apply,
         states: &[(Bytes, Bytes)],
-        piece: Piece,
-        life: &str,
+        piece: Piece<'_>,
     ) -> Result<(), ViewError> {
         let Apply { partition, after, position, .. } = apply;
         let mut keys = Keys::new(&self.names, *partition);
         let mut script = self.scripts.apply.prepare_invoke();
         script.arg(after).arg(position.epoch).arg(position.changelog);
-        script.arg(u8::from(piece == Piece::Last)).arg(life);
+        script.arg(piece.of).arg(piece.number).arg(piece.count);
         for (field, state) in states {
             script.arg(keys.index(field)).arg(field.as_ref()).arg(state.as_ref());
         }
@@ -242,16 +249,25 @@ impl Server {
             // It may never have been used, or hold what nobody counts any more.
             self.position(apply.partition).await?;
         }
-        let mut pieces = cut(&apply.states);
-        // A view that begins anew between two pieces has lost the first of them.
-        let life = if pieces.len() > 1 { self.life(apply.partition).await? } else { String::new() };
-        let last = pieces.pop().unwrap_or_default();
-        for some in pieces.chunks(PIECES_IN_FLIGHT) {
-            let under_way =
-                some.iter().map(|piece| self.apply_piece(apply, piece, Piece::Before, &life));
+        let pieces = cut(&apply.states);
+        let count = pieces.len().max(1);
+        let of = if count > 1 { self.next_apply() } else { String::new() };
+        let before = &pieces[..count - 1];
+        let numbered: Vec<_> = before.iter().zip(1..).collect();
+        for some in numbered.chunks(PIECES_IN_FLIGHT) {
+            let under_way = some.iter().map(|(states, number)| {
+                self.apply_piece(apply, states, Piece { of: &of, number: *number, count })
+            });
             try_join_all(under_way).await?;
         }
-        self.apply_piece(apply, last, Piece::Last, &life).await
+        let last = pieces.last().copied().unwrap_or_default();
+        self.apply_piece(apply, last, Piece { of: &of, number: count, count }).await
+    }
+
+    /// A name that no other apply has, of whatever process.
+    fn next_apply(&self) -> String {
+        let number = self.applies.fetch_add(1, Ordering::Relaxed);
+        format!("{}.{number}:", self.us)
     }
 
     async fn account(&self, partition: u32) -> Result<Account, ViewError> {
@@ -268,12 +284,6 @@ impl Server {
         let _how_many: u64 = self.meta("DEL", partition, &[]).await?;
         // Without a meta, all that is left goes.
         self.position(partition).await.map(drop)
-    }
-
-    async fn life(&self, partition: u32) -> Result<String, ViewError> {
-        let life: Option<String> = self.meta("HGET", partition, &["life"]).await?;
-        // A view of before they were told apart has none.
-        Ok(life.unwrap_or_else(|| "0".to_owned()))
     }
 
     async fn meta<T: redis::FromRedisValue>(
@@ -331,11 +341,14 @@ impl Server {
     }
 }
 
-/// Whether a piece of an apply moves the position: only the last may, when all others are in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Piece {
-    Before,
-    Last,
+/// One of the scripts that an apply takes. The last moves the position, where all others are in.
+#[derive(Clone, Copy)]
+struct Piece<'a> {
+    /// The name of the apply; empty where one script is all of it.
+    of: &'a str,
+    /// From 1 on.
+    number: usize,
+    count: usize,
 }
 
 impl View for RedisView {
