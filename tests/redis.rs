@@ -153,6 +153,42 @@ mod on_redis {
         }
     }
 
+    /// As a replica does that had not heard everything when it became the primary: its position is the
+    /// old one, and what it lacks stood before nothing that it has.
+    #[actix::test]
+    async fn an_apply_of_which_a_failover_lost_some_is_refused() {
+        let server = Redis::start();
+        let view = view(&server).await;
+        let all = 100_000;
+        view.apply(apply(0, 10, 3, "before")).await.unwrap();
+        let long = view.apply(apply(10, 20, all, "first"));
+        let failed_over = async {
+            let gathered = |count: usize| {
+                let (server, meta) = (&server, format!("{{t:{PARTITION}}}:meta"));
+                async move {
+                    while server.says(&format!("HGET {meta} gathered")).matches('+').count() < count
+                    {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                }
+            };
+            gathered(20).await;
+            let copied =
+                "for _, k in ipairs(redis.call('KEYS','*')) do redis.call('COPY',k,k,'DB',1) end";
+            server.says(&format!("EVAL \"{copied}\" 0"));
+            gathered(60).await;
+            server.says("SWAPDB 0 1");
+        };
+        let (done, ()) = Box::pin(futures_util::future::join(long, failed_over)).await;
+        assert!(matches!(done, Err(ViewError::Regressed { has: 10, .. })), "it came to {done:?}");
+        assert_eq!(view.position(PARTITION).await.unwrap().changelog, 10);
+        view.apply(apply(10, 20, all, "first")).await.unwrap();
+        for n in 0..all / 50 {
+            let name = format!("name{}", n * 50);
+            assert_eq!(has(&view, &name).await, (20, Some(text("first"))), "{name}");
+        }
+    }
+
     #[actix::test]
     async fn a_late_copy_of_an_apply_changes_nothing() {
         let server = Redis::start();
