@@ -2,7 +2,8 @@
 //!
 //! In a release build each is nothing. With the feature `crash-points`, the environment variable
 //! `TIDEGATE_CRASH_AT=name:n` kills the process the n-th time it passes `name`, and a test in the
-//! same process may hang its own hook.
+//! same process may hang its own hook. `TIDEGATE_DEADLY=text` kills it before it decides a signal whose
+//! body says that.
 
 /// Every named place.
 pub const POINTS: &[&str] = &[
@@ -27,8 +28,12 @@ pub const POINTS: &[&str] = &[
 #[inline(always)]
 pub fn point(_name: &'static str) {}
 
+#[cfg(not(feature = "crash-points"))]
+#[inline(always)]
+pub fn deadly(_body: &[u8]) {}
+
 #[cfg(feature = "crash-points")]
-pub use armed::{point, set_hook};
+pub use armed::{deadly, point, set_hook};
 
 #[cfg(feature = "crash-points")]
 mod armed {
@@ -45,15 +50,28 @@ mod armed {
     });
     static PASSED: AtomicU64 = AtomicU64::new(0);
 
+    static DEADLY: LazyLock<Option<String>> =
+        LazyLock::new(|| std::env::var("TIDEGATE_DEADLY").ok());
+
+    fn die() {
+        let us = rustix::process::getpid();
+        let _dead = rustix::process::kill_process(us, rustix::process::Signal::KILL);
+    }
+
+    pub fn deadly(body: &[u8]) {
+        if let Some(text) = DEADLY.as_ref()
+            && body.windows(text.len()).any(|part| part == text.as_bytes())
+        {
+            die();
+        }
+    }
+
     pub fn point(name: &'static str) {
         if let Some((armed, nth)) = ARMED.as_ref()
             && armed == name
             && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *nth
         {
-            let _dead = rustix::process::kill_process(
-                rustix::process::getpid(),
-                rustix::process::Signal::KILL,
-            );
+            die();
         }
         let hook = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(hook) = hook.as_ref() {

@@ -11,6 +11,8 @@
 
 #[path = "crash/client.rs"]
 mod client;
+#[path = "crash/deadly.rs"]
+mod deadly;
 #[path = "crash/judge.rs"]
 mod judge;
 #[path = "crash/process.rs"]

@@ -9,6 +9,7 @@ mod support;
 #[path = "holes"]
 mod on_kafka {
     mod dead_owner;
+    mod deadly;
     mod half;
     mod late_commit;
     mod memory;

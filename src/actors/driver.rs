@@ -14,11 +14,13 @@ use crate::ports::{
 };
 use crate::safeguard::Safeguard;
 use crate::telemetry::Metrics;
+use crate::wire::trailer::Tries;
 use bytes::Bytes;
 use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 #[derive(Clone, Copy, Debug)]
 pub struct DriverOptions {
@@ -72,6 +74,8 @@ enum Heard {
         partition: u32,
         has: u64,
     },
+    /// These are in; the rest is to be applied again.
+    Some(Vec<u32>),
     /// Some of it is to be applied again.
     Again,
     Over(Result<(), ViewError>),
@@ -86,6 +90,8 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     residents: Residents,
     /// Assigned, and not ours yet.
     taking: Taking<J, V>,
+    /// The partition whose next signal is decided alone, while it is.
+    alone: Option<(u32, OwnedSemaphorePermit)>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -106,11 +112,12 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         options: DriverOptions,
         seat: Seat,
         metrics: Metrics,
+        one_alone: Arc<Semaphore>,
         drain: watch::Receiver<bool>,
         ready: oneshot::Sender<()>,
     ) -> Self {
         let intake = journal.intake(seat);
-        let taking = Taking::new(journal.clone(), view.clone(), metrics.clone());
+        let taking = Taking::new(journal.clone(), view.clone(), metrics.clone(), one_alone);
         Self {
             journal,
             view,
@@ -119,6 +126,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
             taking,
+            alone: None,
             metrics,
             label: seat.lane.to_string(),
             drain,
@@ -135,6 +143,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
             Incoming::Revoked(partitions, letting_go) => {
                 self.taking.forget(&partitions);
+                self.alone.take_if(|(partition, _)| partitions.contains(partition));
                 self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
                 self.residents.forget_partitions(&partitions);
                 self.journal.release(&partitions).await;
@@ -159,11 +168,20 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     }
 
     async fn owns(&mut self, taken: Taken) -> Result<(), DriverError> {
-        let Taken { partition, takeover, states, took } = taken;
+        let Taken { partition, takeover, states, took, alone } = taken;
+        let next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next);
+        if takeover.tries.ended > 0 {
+            let Tries { ended, alone, .. } = takeover.tries;
+            tracing::warn!(partition, next, ended, alone, "nothing was decided since this signal");
+        }
+        if let Some(alone) = alone {
+            tracing::error!(partition, next, "this signal may end processes; it is decided alone");
+            self.alone = Some((partition, alone));
+        }
         tracing::info!(
             partition,
             epoch = takeover.epoch,
-            next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next),
+            next,
             states,
             journal_ms = took.journal.as_millis() as u64,
             view_ms = took.view.as_millis() as u64,
@@ -174,6 +192,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             epoch: takeover.epoch,
             trailer: takeover.trailer,
             changelog: takeover.changelog_end,
+            tries: takeover.tries,
         };
         self.lane.told(told, self.clock.now());
         if let Err(error) = self.journal.flow(partition).await {
@@ -198,6 +217,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         }
                         self.taking.pause(Duration::from_millis(after_ms));
                         self.taking.add(partitions);
+                    }
+                    Todo::TryAlone { partition } => {
+                        self.residents.forget_partitions(&[partition]);
+                        self.taking.add_alone(partition);
                     }
                     Todo::Commit(commit) => self.commit(commit).await,
                     Todo::Apply(applies) => self.apply(applies, applied_to.clone()),
@@ -255,6 +278,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     self.taking.repair(partition, position);
                 }
             }
+            Heard::Some(partitions) => self.lane.told(Told::AppliedTo(partitions), now),
             Heard::Again => self.lane.told(Told::NotApplied, now),
             // A store that gave up does not heal in this process; a start replays the view.
             Heard::Over(Err(lost @ ViewError::Broken(_))) => return Err(lost.into()),
@@ -278,10 +302,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             applies.into_iter().partition(|apply| self.taking.is_about(apply.partition));
         let mut again = !later.is_empty();
         actix_rt::spawn(async move {
-            let mut heard = Heard::Over(Ok(()));
+            let (mut heard, mut applied) = (Heard::Over(Ok(())), vec![]);
             for apply in applies {
+                let partition = apply.partition;
                 match view.apply(apply).await {
-                    Ok(()) => {}
+                    Ok(()) => applied.push(partition),
                     Err(ViewError::Regressed { partition, has, .. }) => {
                         again = true;
                         let _lane_is_gone = answer.send(Heard::Lost { partition, has }).await;
@@ -293,6 +318,9 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
             }
+            if again && !applied.is_empty() {
+                let _lane_is_gone = answer.send(Heard::Some(applied)).await;
+            }
             if again && matches!(heard, Heard::Over(Ok(()))) {
                 tokio::time::sleep(REPAIR_AGAIN).await;
                 heard = Heard::Again;
@@ -303,6 +331,10 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 
     async fn commit(&mut self, commit: Commit) {
         crash::point("lane.before_commit");
+        let over = |(partition, _): &mut (u32, OwnedSemaphorePermit)| {
+            commit.parts.iter().any(|part| part.partition == *partition)
+        };
+        let _held_until_it_is_decided = self.alone.take_if(over);
         let told = match self.journal.commit(commit).await {
             Ok(committed) => Told::Committed(committed),
             Err(CommitError::Full(commit)) => Told::NoRoom(commit),
@@ -337,6 +369,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         let mut open: Vec<usize> = (0..batch.groups.len()).collect();
         while !open.is_empty() {
             self.activate(&batch.groups, &open).await?;
+            let tasks = open.iter().flat_map(|index| &batch.groups[*index].tasks);
+            tasks.for_each(|task| crash::deadly(&task.record.value));
             let replies = self.residents.ask(&mut batch.groups, &open, &policy).await;
             open.clear();
             for (index, replied) in replies {

@@ -7,8 +7,9 @@ use crate::lane::machine::Rules;
 use crate::ports::{Clock, Journal, JournalError, Seat, View};
 use crate::telemetry::{Ending, Metrics};
 use actix::Arbiter;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -96,6 +97,7 @@ impl Engine {
         let lanes = options.lanes.clamp(1, journal.partitions());
         metrics.begin(lanes, journal.partitions());
         let mut ready = vec![];
+        let one_alone = Arc::new(Semaphore::new(1));
         for lane in 0..lanes {
             let seat = Seat { lane, lanes };
             let writer = format!("{}/{lane}", options.instance);
@@ -104,6 +106,7 @@ impl Engine {
             let clock = clock.clone();
             let (metrics, drain) = (metrics.clone(), drain.subscribe());
             let driver_options = options.driver;
+            let one_alone = Arc::clone(&one_alone);
             let (taken_to, taken) = oneshot::channel();
             let (ended_to, ended) = oneshot::channel();
             let arbiter = Arbiter::new();
@@ -117,6 +120,7 @@ impl Engine {
                     driver_options,
                     seat,
                     metrics,
+                    one_alone,
                     drain,
                     taken_to,
                 );

@@ -10,7 +10,9 @@ use crate::wire::trailer::Owner;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// How long a take-over that failed waits before it is tried again: at first, and at most.
@@ -20,6 +22,8 @@ const AGAIN_MOST: Duration = Duration::from_secs(4);
 /// What is still to be done for a partition.
 enum Step {
     Take,
+    /// Its next signal is decided alone.
+    TakeAlone,
     /// The journal knows that it is ours; the view lacks some of it.
     Show(Takeover),
     /// It is ours, and the view had everything up to here once.
@@ -39,6 +43,8 @@ pub struct Taken {
     /// States that the view lacked.
     pub states: u64,
     pub took: Took,
+    /// Held while its next signal is decided alone.
+    pub alone: Option<OwnedSemaphorePermit>,
 }
 
 /// How long the parts of a take-over took.
@@ -51,20 +57,29 @@ pub struct Took {
 enum Done {
     NotTaken(JournalError),
     NotShown(Takeover, TakeoverError),
-    Taken { takeover: Takeover, states: u64, took: Took },
+    Taken { takeover: Takeover, states: u64, took: Took, alone: Option<OwnedSemaphorePermit> },
     NotRepaired(ViewPosition, TakeoverError),
     Repaired { states: u64, took: Duration },
 }
 
 type Work = Pin<Box<dyn Future<Output = Done>>>;
 
+struct Waiting {
+    partition: u32,
+    step: Step,
+    /// Not before this.
+    at: Instant,
+}
+
 pub struct Taking<J, V> {
     journal: J,
     view: V,
     metrics: Metrics,
-    waiting: VecDeque<(u32, Step)>,
+    waiting: VecDeque<Waiting>,
     /// When each partition was given to us.
     given: BTreeMap<u32, Instant>,
+    /// One for all lanes of the process: what is decided alone ends nobody else's try.
+    alone: Arc<Semaphore>,
     under_way: Option<(u32, Work)>,
     /// Failures since something was last taken.
     failures: u32,
@@ -72,13 +87,14 @@ pub struct Taking<J, V> {
 }
 
 impl<J: Journal, V: View> Taking<J, V> {
-    pub fn new(journal: J, view: V, metrics: Metrics) -> Self {
+    pub fn new(journal: J, view: V, metrics: Metrics, alone: Arc<Semaphore>) -> Self {
         Self {
             journal,
             view,
             metrics,
             waiting: VecDeque::new(),
             given: BTreeMap::new(),
+            alone,
             under_way: None,
             failures: 0,
             again_at: None,
@@ -89,7 +105,17 @@ impl<J: Journal, V: View> Taking<J, V> {
         // Taken over twice, it would be told of what waits there twice.
         self.forget(&partitions);
         self.given.extend(partitions.iter().map(|partition| (*partition, Instant::now())));
-        self.waiting.extend(partitions.into_iter().map(|partition| (partition, Step::Take)));
+        partitions.into_iter().for_each(|partition| self.wait(partition, Step::Take));
+    }
+
+    /// Takes one over anew, for its next signal to be decided alone.
+    pub fn add_alone(&mut self, partition: u32) {
+        self.forget(&[partition]);
+        self.wait(partition, Step::TakeAlone);
+    }
+
+    fn wait(&mut self, partition: u32, step: Step) {
+        self.waiting.push_back(Waiting { partition, step, at: Instant::now() });
     }
 
     /// Takes one over anew that could not be kept for this reason, where that may help.
@@ -107,7 +133,7 @@ impl<J: Journal, V: View> Taking<J, V> {
 
     /// What is under way for them is left where it is. The journal knows whose they are.
     pub fn forget(&mut self, partitions: &[u32]) {
-        self.waiting.retain(|(partition, _)| !partitions.contains(partition));
+        self.waiting.retain(|waiting| !partitions.contains(&waiting.partition));
         self.given.retain(|partition, _| !partitions.contains(partition));
         self.under_way.take_if(|(partition, _)| partitions.contains(partition));
     }
@@ -119,13 +145,13 @@ impl<J: Journal, V: View> Taking<J, V> {
         }
         self.metrics.view_repairs.inc();
         tracing::error!(partition, "the view forgot what it had acknowledged; repairing it");
-        self.waiting.push_back((partition, Step::Repair(to)));
+        self.wait(partition, Step::Repair(to));
     }
 
     /// Whether something is to be done for a partition before the view can be relied on in it.
     pub fn is_about(&self, partition: u32) -> bool {
         let under_way = self.under_way.as_ref().is_some_and(|(it, _)| *it == partition);
-        under_way || self.waiting.iter().any(|(it, _)| *it == partition)
+        under_way || self.waiting.iter().any(|waiting| waiting.partition == partition)
     }
 
     pub fn is_idle(&self) -> bool {
@@ -138,14 +164,15 @@ impl<J: Journal, V: View> Taking<J, V> {
         loop {
             let (partition, done) = self.work(&owner).await;
             match done {
-                Done::Taken { takeover, states, took } => {
+                Done::Taken { takeover, states, took, alone } => {
                     self.failures = 0;
                     self.counted(TakeoverResult::Taken);
                     if let Some(given) = self.given.remove(&partition) {
                         let took = given.elapsed().as_secs_f64();
                         self.metrics.lanes.takeover_seconds.observe(took);
                     }
-                    return Ok(Ready::Taken(Taken { partition, takeover, states, took }));
+                    let taken = Taken { partition, takeover, states, took, alone };
+                    return Ok(Ready::Taken(taken));
                 }
                 Done::Repaired { states, took } => {
                     self.failures = 0;
@@ -180,11 +207,18 @@ impl<J: Journal, V: View> Taking<J, V> {
                 tokio::time::sleep_until(at).await;
                 self.again_at = None;
             }
-            let Some((partition, step)) = self.waiting.pop_front() else {
-                return std::future::pending().await;
+            let now = Instant::now();
+            let due = self.waiting.iter().position(|waiting| waiting.at <= now);
+            let Some(Waiting { partition, step, .. }) = due.and_then(|at| self.waiting.remove(at))
+            else {
+                let Some(next) = self.waiting.iter().map(|waiting| waiting.at).min() else {
+                    return std::future::pending().await;
+                };
+                tokio::time::sleep_until(next).await;
+                continue;
             };
             let (journal, view) = (self.journal.clone(), self.view.clone());
-            let work = take(journal, view, partition, step, owner());
+            let work = take(journal, view, partition, step, owner(), Arc::clone(&self.alone));
             self.under_way = Some((partition, Box::pin(work)));
         }
     }
@@ -192,8 +226,7 @@ impl<J: Journal, V: View> Taking<J, V> {
     fn again(&mut self, partition: u32, step: Step) {
         let pause = AGAIN.saturating_mul(1 << self.failures.min(16)).min(AGAIN_MOST);
         self.failures += 1;
-        self.pause(pause);
-        self.waiting.push_back((partition, step));
+        self.waiting.push_back(Waiting { partition, step, at: Instant::now() + pause });
     }
 
     fn counted(&self, result: TakeoverResult) {
@@ -226,8 +259,14 @@ async fn take<J: Journal, V: View>(
     view: V,
     partition: u32,
     step: Step,
-    owner: Owner,
+    mut owner: Owner,
+    one_alone: Arc<Semaphore>,
 ) -> Done {
+    let alone = match step {
+        Step::TakeAlone => one_alone.acquire_owned().await.ok(),
+        Step::Take | Step::Show(_) | Step::Repair(_) => None,
+    };
+    owner.tries.tries_alone = alone.is_some();
     let began = Instant::now();
     let past = {
         let journal = journal.clone();
@@ -241,7 +280,7 @@ async fn take<J: Journal, V: View>(
             };
         }
         Step::Show(takeover) => takeover,
-        Step::Take => match journal.take_over(partition, &owner).await {
+        Step::Take | Step::TakeAlone => match journal.take_over(partition, &owner).await {
             Ok(takeover) => takeover,
             Err(error) => return Done::NotTaken(error),
         },
@@ -251,7 +290,7 @@ async fn take<J: Journal, V: View>(
     match catch_up(past, &view, partition, to).await {
         Ok(states) => {
             let took = Took { journal: of_journal, view: began.elapsed() - of_journal };
-            Done::Taken { takeover, states, took }
+            Done::Taken { takeover, states, took, alone }
         }
         Err(error) => Done::NotShown(takeover, error),
     }

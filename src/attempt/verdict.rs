@@ -89,5 +89,6 @@ words! {
         Panicked = "panicked",
         TooLarge = "too_large",
         UnknownToProvider = "unknown_to_provider",
+        EndedTheProcess = "ended_the_process",
     }
 }

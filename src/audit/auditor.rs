@@ -18,6 +18,9 @@ use crate::wire::section::records;
 use crate::wire::state::StateKey;
 use crate::wire::trailer::Counts;
 
+/// Why a signal was never decided, and is not decided again either.
+const UNDECIDABLE: [DeadLetter; 2] = [DeadLetter::Panicked, DeadLetter::EndedTheProcess];
+
 /// Signals after which keys that have proven none of them are taken to be another journal's.
 const UNPROVEN_MAX: u64 = 64;
 
@@ -88,7 +91,7 @@ impl Auditor {
         }
         self.panicked += records(stored.bytes(Topic::DeadLetters))
             .map_while(Result::ok)
-            .filter(|record| record.key == DeadLetter::Panicked.word().as_bytes())
+            .filter(|record| UNDECIDABLE.iter().any(|why| record.key == why.word().as_bytes()))
             .count() as u64;
 
         let partition = &mut self.partitions[place.partition as usize];
@@ -261,8 +264,8 @@ impl Auditor {
     fn warn(&mut self, counts: &Counts) {
         if self.panicked > 0 {
             self.warnings.push(format!(
-                "{} signals are dead letters because deciding them panicked; they were not \
-                 decided again",
+                "{} signals are dead letters because deciding them panicked or ended the process; \
+                 they were not decided again",
                 self.panicked
             ));
         }

@@ -10,7 +10,7 @@ use crate::lane::batch::{Batch, Decided, Goes};
 use crate::lane::part::{self, Hand, Scene, Standing, Written};
 use crate::lane::resident::Resident;
 use crate::ports::Fetched;
-use crate::wire::prove::Trust;
+use crate::wire::prove::{Proven, Trust};
 use crate::wire::published::rfc3339;
 use crate::wire::seal::SigningKeys;
 use crate::wire::section::{Record, Section, records};
@@ -256,6 +256,7 @@ impl Partition {
         }
         let owner = self.owner.clone()?;
         let trust = self.trust(keys);
+        let inputs = refuse_deadly(inputs, stored);
         let mut batch = Batch::new(stored.trailer.at, inputs, &trust, owner.partitions);
         for item in &batch.items {
             if matches!(item.goes, Goes::DeadLetter(DeadLetter::Unproven)) {
@@ -349,11 +350,7 @@ impl Partition {
 /// That a decision panicked is a fact about the build that made it, and stands in the journal as a
 /// dead letter; it is not decided again.
 fn refuse_panicked(batch: &mut Batch, stored: &StoredPart) {
-    let panicked: HashSet<String> = records(stored.bytes(Topic::DeadLetters))
-        .map_while(Result::ok)
-        .filter(|record| record.key == DeadLetter::Panicked.word().as_bytes())
-        .map(|record| String::from_utf8_lossy(record.id).into_owned())
-        .collect();
+    let panicked = dead_letters(stored, DeadLetter::Panicked);
     if panicked.is_empty() {
         return;
     }
@@ -364,6 +361,29 @@ fn refuse_panicked(batch: &mut Batch, stored: &StoredPart) {
             batch.groups[group].refuse_panicked(task);
         }
     }
+}
+
+/// The same of what ended the processes that looked into it: it is not looked into again.
+fn refuse_deadly(mut inputs: Vec<Fetched>, stored: &StoredPart) -> Vec<Fetched> {
+    let why = DeadLetter::EndedTheProcess;
+    let deadly = dead_letters(stored, why);
+    if !deadly.is_empty() {
+        for input in &mut inputs {
+            if deadly.contains(&input.position.to_string()) {
+                input.proven = Some(Proven::refused_unread(&input.record, why));
+            }
+        }
+    }
+    inputs
+}
+
+/// The positions of signals that a part made dead letters for this reason.
+fn dead_letters(stored: &StoredPart, why: DeadLetter) -> HashSet<String> {
+    records(stored.bytes(Topic::DeadLetters))
+        .map_while(Result::ok)
+        .filter(|record| record.key == why.word().as_bytes())
+        .map(|record| String::from_utf8_lossy(record.id).into_owned())
+        .collect()
 }
 
 fn compare(stored: &StoredPart, written: &Written, standing: &Standing, findings: &mut Findings) {

@@ -72,6 +72,13 @@ impl Dirty {
         self.applying_bytes = 0;
     }
 
+    /// The view has what was handed out of these partitions.
+    pub fn done_of(&mut self, partitions: &[u32]) {
+        self.applying.retain(|_, entry| !partitions.contains(&entry.partition));
+        let applying = self.applying.iter();
+        self.applying_bytes = applying.map(|(key, entry)| weight(key, &entry.state)).sum();
+    }
+
     /// Somebody else shows the view these partitions from now on.
     pub fn drop_partitions(&mut self, partitions: &[u32]) {
         let lost = |entry: &Entry| partitions.contains(&entry.partition);
@@ -138,5 +145,19 @@ mod tests {
         assert_eq!(dirty.get("a").unwrap(), "2");
         assert_eq!(dirty.get("b").unwrap(), "1");
         assert_eq!(dirty.begin().len(), 2);
+    }
+
+    #[test]
+    fn what_is_in_is_not_applied_again() {
+        let mut dirty = Dirty::default();
+        dirty.put(0, key("a"), Bytes::from("1"));
+        dirty.put(1, key("b"), Bytes::from("1"));
+        dirty.begin();
+        dirty.done_of(&[0]);
+        dirty.undo();
+        assert_eq!(dirty.get("a"), None);
+        assert_eq!(dirty.begin(), [(1, vec![(Bytes::from("b"), Bytes::from("1"))])]);
+        dirty.done();
+        assert_eq!(dirty.bytes(), 0);
     }
 }

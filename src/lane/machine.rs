@@ -5,47 +5,17 @@ pub use super::told::{Limits, Report, Rules, Stop, Todo, Told};
 
 use super::batch::{Batch, Decided, Item, weight};
 use super::dirty::Dirty;
+use super::inbox::Inbox;
+use super::owned::{Care, Owned};
 use super::part::{self, Hand, Scene, Standing};
-use crate::attempt::Timestamp;
+use super::phase::{Phase, Proposed, weight_of};
+use crate::attempt::{DeadLetter, Position, Timestamp};
 use crate::ports::{Apply, Commit, Committed, Fetched, Part, ViewPosition};
-use crate::wire::prove::Said;
+use crate::wire::prove::{Proven, Said};
 use crate::wire::published;
-use crate::wire::trailer::{Owner, Trailer};
+use crate::wire::trailer::Owner;
 use bytes::Bytes;
-use smol_str::SmolStr;
 use std::collections::{BTreeMap, VecDeque};
-
-/// A partition that this lane decides for.
-#[derive(Clone, Debug)]
-struct Owned {
-    epoch: u64,
-    transaction: u64,
-    standing: Standing,
-    changelog: u64,
-}
-
-/// What has been proposed and is not yet known to be committed.
-#[derive(Debug)]
-struct Proposed {
-    owned: BTreeMap<u32, Owned>,
-    states: Vec<(u32, SmolStr, Bytes)>,
-    report: Report,
-}
-
-#[derive(Debug)]
-enum Phase {
-    Idle,
-    /// Somebody is deciding a batch.
-    Deciding,
-    /// The journal has the batch.
-    Committing(Box<Proposed>),
-    /// There was no room; the same commit is tried again.
-    NoRoom {
-        proposed: Box<Proposed>,
-        commit: Box<Commit>,
-        since: Timestamp,
-    },
-}
 
 #[derive(Debug)]
 pub struct Lane {
@@ -54,8 +24,7 @@ pub struct Lane {
     rules: Rules,
     limits: Limits,
     owned: BTreeMap<u32, Owned>,
-    inbox: VecDeque<Fetched>,
-    inbox_bytes: usize,
+    inbox: Inbox,
     phase: Phase,
     dirty: Dirty,
     /// What the view is being given: up to where it will have each partition.
@@ -84,8 +53,7 @@ impl Lane {
             rules,
             limits,
             owned: BTreeMap::new(),
-            inbox: VecDeque::new(),
-            inbox_bytes: 0,
+            inbox: Inbox::default(),
             phase: Phase::Idle,
             dirty: Dirty::default(),
             applying: None,
@@ -122,13 +90,13 @@ impl Lane {
 
     /// Signals that wait to be decided.
     pub fn backlog(&self) -> usize {
-        self.inbox.len()
+        self.inbox.held()
     }
 
     /// Signals that are wanted now: two batches are kept ready.
     pub fn wants(&self) -> usize {
         let batch = self.limits.batch_signals;
-        let full = self.inbox.len() >= 2 * batch;
+        let full = self.inbox.held() >= 2 * batch;
         if self.draining || self.stopped || full { 0 } else { batch }
     }
 
@@ -148,18 +116,19 @@ impl Lane {
 
     pub fn told(&mut self, told: Told, now: Timestamp) {
         match told {
-            Told::Owns { partition, epoch, trailer, changelog } => {
+            Told::Owns { partition, epoch, trailer, changelog, tries } => {
                 // Whoever took over has shown the view everything up to here.
                 self.shown.insert(partition, ViewPosition { epoch, changelog });
-                self.owned.insert(partition, Owned::from_trailer(epoch, trailer, changelog));
+                let mut owned = Owned::from_trailer(epoch, trailer, changelog, tries);
+                if let Some(beyond) = self.inbox.bring_back(partition) {
+                    owned.comes = owned.comes.max(beyond);
+                }
+                self.owned.insert(partition, owned);
             }
             Told::Fetched(fetched) => {
                 // What comes of a partition before it is owned comes again once it is.
                 for signal in fetched {
-                    if self.owned.contains_key(&signal.position.partition) {
-                        self.inbox_bytes += weight(&signal.record);
-                        self.inbox.push_back(signal);
-                    }
+                    self.fetched(signal);
                 }
             }
             Told::NotDecided(batch) => {
@@ -179,11 +148,15 @@ impl Lane {
             Told::Lost(partitions) => self.lose(&partitions),
             Told::Applied => {
                 self.dirty.done();
-                for (partition, applied) in self.applying.take().into_iter().flatten() {
-                    // Of an epoch before, it says nothing of what the view has now.
-                    let shown = self.shown.get_mut(&partition);
-                    if let Some(shown) = shown.filter(|shown| shown.epoch == applied.epoch) {
-                        shown.changelog = shown.changelog.max(applied.changelog);
+                let applied = self.applying.take().into_iter().flatten();
+                applied.for_each(|(partition, position)| self.shown(partition, position));
+            }
+            Told::AppliedTo(partitions) => {
+                self.dirty.done_of(&partitions);
+                for partition in partitions {
+                    let applying = self.applying.as_mut();
+                    if let Some(position) = applying.and_then(|it| it.remove(&partition)) {
+                        self.shown(partition, position);
                     }
                 }
             }
@@ -202,6 +175,19 @@ impl Lane {
         }
     }
 
+    fn fetched(&mut self, signal: Fetched) {
+        let Position { partition, offset } = signal.position;
+        if self.inbox.is_aside(partition) {
+            return self.inbox.push(signal);
+        }
+        // A journal may hand over again what stood aside while the partition was taken over anew.
+        let owned = self.owned.get_mut(&partition).filter(|owned| owned.comes <= offset);
+        if let Some(owned) = owned {
+            owned.comes = offset + 1;
+            self.inbox.push(signal);
+        }
+    }
+
     fn in_doubt(&mut self) {
         self.phase = Phase::Idle;
         self.doubts += 1;
@@ -214,6 +200,14 @@ impl Lane {
         self.ready.push_back(Todo::TakeOver { partitions, after_ms });
     }
 
+    fn shown(&mut self, partition: u32, applied: ViewPosition) {
+        // Of an epoch before, it says nothing of what the view has now.
+        let shown = self.shown.get_mut(&partition);
+        if let Some(shown) = shown.filter(|shown| shown.epoch == applied.epoch) {
+            shown.changelog = shown.changelog.max(applied.changelog);
+        }
+    }
+
     fn not_applied(&mut self) {
         self.dirty.undo();
         self.applying = None;
@@ -223,11 +217,14 @@ impl Lane {
     /// journal. A lane is told between two commits: there is nothing proposed that they are part of.
     fn lose(&mut self, partitions: &[u32]) {
         debug_assert!(matches!(self.phase, Phase::Idle), "a lane loses nothing within a commit");
+        self.inbox.forget(partitions);
+        self.let_go(partitions);
+    }
+
+    fn let_go(&mut self, partitions: &[u32]) {
         let lost = |partition: u32| partitions.contains(&partition);
         self.owned.retain(|partition, _| !lost(*partition));
         self.shown.retain(|partition, _| !lost(*partition));
-        self.inbox.retain(|signal| !lost(signal.position.partition));
-        self.inbox_bytes = self.inbox.iter().map(|signal| weight(&signal.record)).sum();
         self.dirty.drop_partitions(partitions);
     }
 
@@ -249,6 +246,11 @@ impl Lane {
         }
         if !matches!(self.phase, Phase::Idle) {
             return None;
+        }
+        if let Some(partition) = self.wants_care() {
+            self.inbox.set_aside(partition);
+            self.let_go(&[partition]);
+            return Some(Todo::TryAlone { partition });
         }
         if self.may_begin(now) {
             self.phase = Phase::Deciding;
@@ -299,13 +301,30 @@ impl Lane {
             return false;
         }
         let full = self.inbox.len() >= self.limits.batch_signals
-            || self.inbox_bytes >= self.limits.batch_bytes;
+            || self.inbox.bytes() >= self.limits.batch_bytes;
         full || self.draining || has_passed(now, self.last_commit, self.limits.commit_floor_ms)
+    }
+
+    /// A partition whose next signal is here, and is not to be looked at before it is written down
+    /// that it is decided alone.
+    fn wants_care(&self) -> Option<u32> {
+        let mut suspects = self.owned.iter().filter(|(_, owned)| owned.care == Care::Suspect);
+        suspects.find(|(partition, _)| self.inbox.has(**partition)).map(|(partition, _)| *partition)
     }
 
     fn take(&mut self) -> Vec<Fetched> {
         let (mut bytes, mut claims, mut count) = (0, 0, 0);
         for signal in self.inbox.iter_mut().take(self.batch_most) {
+            let owned = self.owned.get(&signal.position.partition);
+            let care = owned.map_or(Care::Plain, |owned| owned.care);
+            // What is decided alone is the first in a batch, and the last.
+            if count > 0 && care != Care::Plain {
+                break;
+            }
+            if care == Care::Condemned {
+                let why = DeadLetter::EndedTheProcess;
+                signal.proven = Some(Proven::refused_unread(&signal.record, why));
+            }
             let heavy = bytes + weight(&signal.record) > self.limits.batch_bytes;
             // Kept, so that the batch need not prove it again.
             let prove = || self.rules.trust.prove(&signal.record);
@@ -317,10 +336,12 @@ impl Lane {
             }
             bytes += weight(&signal.record);
             count += 1;
+            if care != Care::Plain {
+                break;
+            }
         }
-        self.inbox_bytes -= bytes;
         self.last_batch = count;
-        self.inbox.drain(..count).collect()
+        self.inbox.take(count, bytes)
     }
 
     /// Puts a decided batch into one commit over every partition that it concerns.
@@ -361,7 +382,8 @@ impl Lane {
                 input_bytes: input().map(|item| item.weight() as u64).sum(),
                 runs: written.runs,
             });
-            let after = Owned { transaction, standing, ..owned.clone() };
+            let care = if input().next().is_some() { owned.care.after_one() } else { owned.care };
+            let after = Owned { transaction, standing, care, ..owned.clone() };
             proposed.owned.insert(partition, after);
         }
         if weight_of(&commit) > self.limits.commit_bytes && batch.items.len() > 1 {
@@ -378,8 +400,7 @@ impl Lane {
         self.batch_most = (batch.items.len() / 2).max(1);
         let keys = batch.groups.into_iter().map(|group| group.key).collect();
         for Item { position, record, .. } in batch.items.into_iter().rev() {
-            self.inbox_bytes += weight(&record);
-            self.inbox.push_front(Fetched { position, record, proven: None });
+            self.inbox.put_back(Fetched { position, record, proven: None });
         }
         self.phase = Phase::Idle;
         self.ready.push_back(Todo::Forget(keys));
@@ -464,34 +485,9 @@ impl Lane {
     }
 }
 
-impl Owned {
-    fn from_trailer(epoch: u64, trailer: Option<Trailer>, changelog: u64) -> Self {
-        let standing = trailer.as_ref().map(Standing::from).unwrap_or_default();
-        Self { epoch, transaction: 0, standing, changelog }
-    }
-
-    /// A second with traffic is over and not yet summed up.
-    fn summary_due(&self, now: Timestamp) -> bool {
-        let Standing { counts, summarized, second, .. } = &self.standing;
-        counts != summarized && now.seconds() > *second
-    }
-
-    fn summary_at(&self) -> Option<Timestamp> {
-        let Standing { counts, summarized, second, .. } = &self.standing;
-        (counts != summarized).then(|| Timestamp::from_seconds(second + 1))
-    }
-}
-
 /// Whether `floor` has passed since `last`. A clock that was set back must not stop a lane: then it
 /// has passed as well.
 fn has_passed(now: Timestamp, last: Timestamp, floor_ms: i64) -> bool {
     let gone = now.since(last);
     gone < 0 || gone >= floor_ms
-}
-
-/// The bytes that a commit takes in the journal.
-fn weight_of(commit: &Commit) -> usize {
-    let runs = commit.parts.iter().flat_map(|part| &part.runs).map(|run| run.bytes.len());
-    let forwards = commit.forwards.iter().map(|forward| weight(&forward.record));
-    runs.chain(forwards).sum()
 }

@@ -15,14 +15,20 @@
 //! | `batch`    | which records are decided together, and by whom              |
 //! | `part`     | what becomes of them in one partition, in bytes              |
 //! | `dirty`    | committed states that the view has not acknowledged yet      |
+//! | `phase`    | how far a lane is with a batch                               |
+//! | `inbox`    | signals that wait                                            |
+//! | `owned`    | where a partition stands, and what ended processes before    |
 //! | `told`     | what a lane is told and asks for, its rules and bounds       |
 //! | `machine`  | what to do next                                              |
 
 pub mod batch;
 pub mod dirty;
 pub mod home;
+mod inbox;
 pub mod machine;
+mod owned;
 pub mod part;
+mod phase;
 pub mod resident;
 pub mod told;
 

@@ -4,7 +4,7 @@ use super::batch::{Batch, Decided};
 use crate::attempt::{Alarm, DeadLetter, Mode, Policy, Position, SessionId, Timestamp};
 use crate::ports::{Apply, Commit, Committed, Fetched};
 use crate::wire::prove::Trust;
-use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
+use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer, Tries};
 use smol_str::SmolStr;
 
 /// Bounds of one lane.
@@ -80,6 +80,7 @@ impl Rules {
             routing: ROUTING_VERSION,
             policy: self.policy,
             mode: self.mode(),
+            tries: Tries::default(),
             at,
         }
     }
@@ -98,6 +99,7 @@ pub enum Told {
         epoch: u64,
         trailer: Option<Trailer>,
         changelog: u64,
+        tries: Tries,
     },
     /// These are somebody else's from now on: whatever is held of them is dropped.
     Lost(Vec<u32>),
@@ -117,6 +119,8 @@ pub enum Told {
     },
     JournalClosed,
     Applied,
+    /// These partitions are in the view already; of the others it is not known yet.
+    AppliedTo(Vec<u32>),
     NotApplied,
     /// What the view could not say it may say now.
     ViewAnswers,
@@ -140,6 +144,11 @@ pub enum Todo {
     TakeOver {
         partitions: Vec<u32>,
         after_ms: u64,
+    },
+    /// Take this one over anew, and write down that its next signal is decided alone. One at a time
+    /// in a process.
+    TryAlone {
+        partition: u32,
     },
     Commit(Commit),
     Apply(Vec<Apply>),

@@ -5,7 +5,7 @@ use crate::wire::Topic;
 use crate::wire::prove::Proven;
 use crate::wire::seal::Fingerprint;
 use crate::wire::signal::SignalRecord;
-use crate::wire::trailer::{Owner, Trailer};
+use crate::wire::trailer::{Owner, Trailer, Tries};
 use bytes::Bytes;
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -118,6 +118,8 @@ pub struct Takeover {
     pub changelog_end: u64,
     /// Whatever its former owner may have had open was ended.
     pub fenced: bool,
+    /// How often processes ended before the next signal was decided.
+    pub tries: Tries,
 }
 
 /// One thing met while reading a partition's changelog.
@@ -240,7 +242,8 @@ pub enum JournalError {
 ///   their partition, with growing offsets, to whoever has taken the partition over.
 /// - `commit` is all or nothing, across partitions and with its forwards; a part under an epoch
 ///   that is not the newest is refused and leaves no trace.
-/// - `take_over` hands out an epoch greater than any before, and the last committed trailer.
+/// - `take_over` hands out an epoch greater than any before, and the last committed trailer; and it
+///   counts, durably, the processes that had the partition before and decided nothing in it.
 /// - `replay` hands over every committed state from a changelog position on, in order, and
 ///   nothing that was not committed.
 pub trait Journal: Clone + Send + Sync + 'static {
@@ -257,7 +260,8 @@ pub trait Journal: Clone + Send + Sync + 'static {
     fn commit(&self, commit: Commit)
     -> impl Future<Output = Result<Committed, CommitError>> + Send;
 
-    /// `owner` says who and by which rules; its epoch and `next` are the journal's to fill in.
+    /// `owner` says who and by which rules, and whether the next signal is decided alone; its epoch,
+    /// `next` and the counts of tries are the journal's to fill in.
     fn take_over(
         &self,
         partition: u32,

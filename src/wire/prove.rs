@@ -217,6 +217,13 @@ impl SignalRecord {
     }
 }
 
+impl Proven {
+    /// A record that nobody looks into any more: a person has to.
+    pub fn refused_unread(record: &SignalRecord, why: DeadLetter) -> Self {
+        refused(record.kind(), webhook::digest(&record.value), why)
+    }
+}
+
 fn refused(kind: SourceKind, digest: Digest, why: DeadLetter) -> Proven {
     Proven { to: Address::Nobody, said: Said::Refused(why), kind, digest }
 }

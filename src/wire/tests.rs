@@ -6,7 +6,7 @@ use super::prove::{Address, Said, Trust};
 use super::seal::SigningKeys;
 use super::signal::{Arrival, Form, HopTo, SignalRecord, Stamp};
 use super::state::StateKey;
-use super::trailer::{Counts, Mark, Owner, Trailer};
+use super::trailer::{Counts, Mark, Owner, Trailer, Tries};
 use super::{published, state};
 use crate::attempt::{
     Amount, Attempt, AttemptId, Code, DeadLetter, EndpointName, Home, Mode, News, Origin, Payment,
@@ -142,6 +142,7 @@ fn a_stored_trailer_keeps_its_bytes() {
         routing: 1,
         policy: Policy::default(),
         mode: Mode::Test,
+        tries: Tries { life: 0x1122_3344, ended: 3, alone: 1, tries_alone: true },
         at: Timestamp(1_782_475_200_300),
     });
     for (mark, expected) in [
@@ -151,13 +152,21 @@ fn a_stored_trailer_keeps_its_bytes() {
         0101056465762f3003119802ac02ac02c8010000000000000000a20206040000
         000000000000000000000080a7f3a30def9bafcdf8acd19101d8dce8bce067"#]],
         ),
-        (owner, expect!["0100056465762f3003980202010000000000d8dce8bce067"]),
+        (
+            owner.clone(),
+            expect!["0102056465762f3003980202010000000000c4e6888901030101d8dce8bce067"],
+        ),
     ] {
         let mut bytes = vec![];
         mark.encode(&mut bytes);
         is(expected, &bytes);
         assert_eq!(Mark::decode(&bytes).unwrap(), mark);
     }
+    // Of before processes that end were counted.
+    let old = HEXLOWER.decode(b"0100056465762f3003980202010000000000d8dce8bce067").unwrap();
+    let Mark::Owner(owner) = owner else { unreachable!() };
+    let before = Mark::Owner(Owner { tries: Tries::default(), ..owner });
+    assert_eq!(Mark::decode(&old).unwrap(), before);
 }
 
 #[test]

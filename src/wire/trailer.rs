@@ -103,7 +103,38 @@ pub struct Owner {
     pub routing: u32,
     pub policy: Policy,
     pub mode: Mode,
+    pub tries: Tries,
     pub at: Timestamp,
+}
+
+/// What the take-overs of a partition tell of the signal that is next in it: whether processes end
+/// again and again before it is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Which life of a process this is. Whoever takes over anew in the same life has not ended.
+    pub life: u64,
+    /// Lives in a row that had the partition at this signal, and decided nothing.
+    pub ended: u32,
+    /// Those of them that were deciding this signal alone.
+    pub alone: u32,
+    /// Whether this life decides it alone.
+    pub tries_alone: bool,
+}
+
+impl Tries {
+    /// What whoever takes over at `next` has to write down. `before` is the owner before, where he
+    /// decided nothing and did not let the partition go.
+    pub fn after(before: Option<&Owner>, next: u64, asked: Self) -> Self {
+        let Some(before) = before.filter(|before| before.next == next) else {
+            return Self { ended: 0, alone: 0, ..asked };
+        };
+        let Self { life, ended, alone, tries_alone } = before.tries;
+        if life == asked.life {
+            return Self { ended, alone, ..asked };
+        }
+        let alone = alone.saturating_add(u32::from(tries_alone));
+        Self { ended: ended.saturating_add(1), alone, ..asked }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +169,21 @@ enum MarkV1<'a> {
         hash: u64,
         at: i64,
     },
+    OwnerThatCounts {
+        #[serde(borrow)]
+        writer: &'a str,
+        epoch: u64,
+        next: u64,
+        partitions: u32,
+        routing: u32,
+        policy: [u8; 4],
+        mode: u8,
+        life: u64,
+        ended: u32,
+        alone: u32,
+        tries_alone: bool,
+        at: i64,
+    },
 }
 
 /// The first byte of a stored mark.
@@ -146,19 +192,18 @@ const VERSION: u8 = 1;
 impl Mark {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let dto = match self {
-            Self::Owner(owner) => MarkV1::Owner {
+            Self::Owner(owner) => MarkV1::OwnerThatCounts {
                 writer: &owner.writer,
                 epoch: owner.epoch,
                 next: owner.next,
                 partitions: owner.partitions,
                 routing: owner.routing,
-                policy: [
-                    owner.policy.late_completion.code(),
-                    owner.policy.failed.code(),
-                    owner.policy.unknown_session.code(),
-                    owner.policy.gate.code(),
-                ],
+                policy: policy_codes(&owner.policy),
                 mode: owner.mode.code(),
+                life: owner.tries.life,
+                ended: owner.tries.ended,
+                alone: owner.tries.alone,
+                tries_alone: owner.tries.tries_alone,
                 at: owner.at.0,
             },
             Self::Trailer(trailer) => MarkV1::Trailer {
@@ -186,7 +231,9 @@ impl Mark {
         }
         let dto: MarkV1<'_> = postcard::from_bytes(rest).map_err(|_| malformed)?;
         Ok(match dto {
-            MarkV1::Owner { partitions: 0, .. } => return Err(malformed),
+            MarkV1::Owner { partitions: 0, .. } | MarkV1::OwnerThatCounts { partitions: 0, .. } => {
+                return Err(malformed);
+            }
             MarkV1::Owner { writer, epoch, next, partitions, routing, policy, mode, at } => {
                 Self::Owner(Owner {
                     writer: writer.to_owned(),
@@ -194,16 +241,36 @@ impl Mark {
                     next,
                     partitions,
                     routing,
-                    policy: Policy {
-                        late_completion: LateCompletion::from_code(policy[0]).ok_or(malformed)?,
-                        failed: OnFailed::from_code(policy[1]).ok_or(malformed)?,
-                        unknown_session: UnknownSession::from_code(policy[2]).ok_or(malformed)?,
-                        gate: GateClient::from_code(policy[3]).ok_or(malformed)?,
-                    },
+                    policy: policy_of(policy).ok_or(malformed)?,
                     mode: Mode::from_code(mode).ok_or(malformed)?,
+                    tries: Tries::default(),
                     at: Timestamp(at),
                 })
             }
+            MarkV1::OwnerThatCounts {
+                writer,
+                epoch,
+                next,
+                partitions,
+                routing,
+                policy,
+                mode,
+                life,
+                ended,
+                alone,
+                tries_alone,
+                at,
+            } => Self::Owner(Owner {
+                writer: writer.to_owned(),
+                epoch,
+                next,
+                partitions,
+                routing,
+                policy: policy_of(policy).ok_or(malformed)?,
+                mode: Mode::from_code(mode).ok_or(malformed)?,
+                tries: Tries { life, ended, alone, tries_alone },
+                at: Timestamp(at),
+            }),
             MarkV1::Trailer {
                 writer,
                 epoch,
@@ -229,4 +296,22 @@ impl Mark {
             }),
         })
     }
+}
+
+fn policy_codes(policy: &Policy) -> [u8; 4] {
+    [
+        policy.late_completion.code(),
+        policy.failed.code(),
+        policy.unknown_session.code(),
+        policy.gate.code(),
+    ]
+}
+
+fn policy_of([late_completion, failed, unknown_session, gate]: [u8; 4]) -> Option<Policy> {
+    Some(Policy {
+        late_completion: LateCompletion::from_code(late_completion)?,
+        failed: OnFailed::from_code(failed)?,
+        unknown_session: UnknownSession::from_code(unknown_session)?,
+        gate: GateClient::from_code(gate)?,
+    })
 }

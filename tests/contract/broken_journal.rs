@@ -29,6 +29,8 @@ enum Fault {
     TakesAnyPrevious,
     RepeatsAnEpoch,
     TakesWhatWasLeft,
+    ForgetsWhoEnded,
+    CountsItself,
     HandsOutAStaleTrailer,
     ForgetsTheTrailer,
     RepeatsTheDecided,
@@ -178,6 +180,8 @@ impl Journal for Broken {
                 taken.trailer = all.and_then(|all| all.iter().rev().nth(1)).cloned();
             }
             Fault::ForgetsTheTrailer => taken.trailer = None,
+            Fault::ForgetsWhoEnded => taken.tries.ended = 0,
+            Fault::CountsItself => taken.tries.ended = taken.epoch as u32 - 1,
             _another => {}
         }
         Ok(taken)
@@ -305,6 +309,11 @@ caught! {
         TakesAnyPrevious breaks a_commit_must_follow_the_one_before;
     a_journal_that_repeats_an_epoch:
         RepeatsAnEpoch breaks a_take_over_hands_out_a_new_epoch_and_the_last_trailer;
+    a_journal_that_forgets_who_ended:
+        ForgetsWhoEnded breaks
+        a_take_over_counts_the_processes_that_ended_before_the_next_signal;
+    a_journal_that_counts_the_living:
+        CountsItself breaks a_take_over_counts_the_processes_that_ended_before_the_next_signal;
     a_journal_that_takes_what_was_left:
         TakesWhatWasLeft breaks a_take_over_that_was_left_does_not_come_after_the_next;
     a_journal_that_hands_out_a_stale_trailer:

@@ -20,7 +20,7 @@ use tidegate::ports::{
     Append, Commit, CommitError, Fetched, Incoming, Intake, Journal, JournalError, Part, Replayed,
     Seat, SystemClock, Takeover,
 };
-use tidegate::wire::trailer::Owner;
+use tidegate::wire::trailer::{Owner, Tries};
 
 pub const PARTITIONS: u32 = 3;
 
@@ -50,6 +50,7 @@ macro_rules! every_promise {
                 a_commit_must_follow_the_one_before
                 a_take_over_hands_out_a_new_epoch_and_the_last_trailer
                 a_take_over_that_was_left_does_not_come_after_the_next
+                a_take_over_counts_the_processes_that_ended_before_the_next_signal
                 undecided_signals_come_again_and_decided_ones_do_not
                 a_replay_has_every_committed_state_in_order_and_nothing_else
             );
@@ -372,6 +373,30 @@ pub async fn a_take_over_that_was_left_does_not_come_after_the_next<H: Home>(hom
         let committed = journal.commit(mine).await;
         crate::keep!(committed.is_ok(), "left after {begun:?}, it came between: {committed:?}");
     }
+    Ok(())
+}
+
+/// A process that takes over again in the same life has not ended; one that decided something, or
+/// let go in good order, is not counted.
+pub async fn a_take_over_counts_the_processes_that_ended_before_the_next_signal<H: Home>(
+    home: &H,
+) -> Kept {
+    let mut journal = home.open().await;
+    journal.append((0..3).map(|n| signal(0, &format!("evt_{n}"))).collect()).await.map_err(told)?;
+    let alone = |tries_alone| Owner { tries: Tries { tries_alone, ..Tries::default() }, ..owner() };
+    for (ended, before, tries_alone) in [(0, 0, false), (1, 0, true), (2, 1, true), (3, 2, false)] {
+        for time in ["at first", "again"] {
+            let tries = journal.take_over(0, &alone(tries_alone)).await.map_err(told)?.tries;
+            let counted = (tries.ended, tries.alone, tries.tries_alone);
+            let right = counted == (ended, before, tries_alone);
+            crate::keep!(right, "after {ended} ends, {time}, it says {tries:?}");
+        }
+        journal = home.open().await;
+    }
+    let epoch = take(&journal, 0).await.map_err(told)?.epoch;
+    journal.commit(commit(vec![part(0, epoch, 0, 1, &[])])).await.map_err(told)?;
+    let tries = home.open().await.take_over(0, &owner()).await.map_err(told)?.tries;
+    crate::keep!((tries.ended, tries.alone) == (0, 0), "after a commit it says {tries:?}");
     Ok(())
 }
 

@@ -14,6 +14,7 @@ pub struct Site {
     public: String,
     api: String,
     ops: String,
+    variables: Vec<(String, String)>,
 }
 
 /// What the process says about itself in `dev.json`.
@@ -34,7 +35,13 @@ const START_MAX: Duration = Duration::from_secs(20);
 impl Site {
     pub fn new(data: &Path) -> Self {
         let (public, api, ops) = (free_address(), free_address(), free_address());
-        Self { data: data.to_owned(), public, api, ops }
+        Self { data: data.to_owned(), public, api, ops, variables: vec![] }
+    }
+
+    /// What every process on it finds in its environment.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts the process; `crash_at` is where it shall kill itself, as `name:n`.
@@ -43,6 +50,7 @@ impl Site {
         command.arg("dev").arg("--data").arg(&self.data);
         command.args(["--public", &self.public, "--api", &self.api, "--ops", &self.ops]);
         command.env_remove("TIDEGATE_CRASH_AT").stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let log = std::fs::File::options()
             .create(true)
             .append(true)

@@ -5,7 +5,7 @@ use tidegate::attempt::{Mode, Policy};
 use tidegate::ports::{Part, Run};
 use tidegate::wire::Topic;
 use tidegate::wire::section::{Record, Section};
-use tidegate::wire::trailer::{Counts, Mark, Owner, ROUTING_VERSION, TRAILER_KEY, Trailer};
+use tidegate::wire::trailer::{Counts, Mark, Owner, ROUTING_VERSION, TRAILER_KEY, Trailer, Tries};
 
 pub fn owner(partitions: u32) -> Owner {
     Owner {
@@ -16,6 +16,7 @@ pub fn owner(partitions: u32) -> Owner {
         routing: ROUTING_VERSION,
         policy: Policy::default(),
         mode: Mode::Test,
+        tries: Tries::default(),
         at: says::now(),
     }
 }

@@ -9,7 +9,7 @@ use crate::ports::{
 };
 use crate::telemetry::Metrics;
 use crate::wire::Topic;
-use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer};
+use crate::wire::trailer::{Counts, Owner, ROUTING_VERSION, Trailer, Tries};
 use bytes::Bytes;
 use std::ops::ControlFlow;
 
@@ -41,7 +41,7 @@ impl Journal for Doubtful {
 
     async fn take_over(&self, partition: u32, _: &Owner) -> Result<Takeover, JournalError> {
         let trailer = Some(part(partition, self.last).trailer);
-        Ok(Takeover { epoch: 8, trailer, changelog_end: 20, fenced: true })
+        Ok(Takeover { epoch: 8, trailer, changelog_end: 20, fenced: true, tries: Tries::default() })
     }
 
     async fn release(&self, _partitions: &[u32]) {}
@@ -128,6 +128,7 @@ fn owner() -> Owner {
         routing: ROUTING_VERSION,
         policy: crate::attempt::Policy::default(),
         mode: crate::attempt::Mode::Test,
+        tries: Tries::default(),
         at: Timestamp(0),
     }
 }

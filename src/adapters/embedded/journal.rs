@@ -116,6 +116,7 @@ impl EmbeddedJournal {
             requests: waiting,
             shared: Arc::clone(&shared),
             clock,
+            life: new_life(&folder)?,
             folder: folder.clone(),
             snapshot_bytes: options.snapshot_bytes,
         };
@@ -299,6 +300,14 @@ impl Journal for EmbeddedJournal {
         }
         QueueIntake { queue, untold: Some(partitions) }
     }
+}
+
+/// A name for this life of the process, which no other has had.
+fn new_life(folder: &std::path::Path) -> Result<u64, JournalError> {
+    getrandom::u64().map_err(|error| JournalError::Files {
+        folder: folder.display().to_string(),
+        source: std::io::Error::other(error.to_string()),
+    })
 }
 
 fn journal_error(folder: &std::path::Path, error: LogError) -> JournalError {

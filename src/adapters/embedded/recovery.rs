@@ -9,7 +9,7 @@ use crate::ports::Fetched;
 use crate::wire::Topic;
 use crate::wire::section::records;
 use crate::wire::signal::SignalRecord;
-use crate::wire::trailer::{Mark, TRAILER_KEY, Trailer};
+use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
 use std::collections::VecDeque;
 
 /// Where a partition stands.
@@ -19,6 +19,8 @@ pub struct Tail {
     pub next_offset: u64,
     pub epoch: u64,
     pub trailer: Option<Trailer>,
+    /// Who has it, and has decided nothing yet, as far as the log says after its last snapshot.
+    pub owner: Option<Owner>,
     /// Frames that hold undecided signals: the last offset in each, and its address.
     pub undecided: VecDeque<(u64, u64)>,
 }
@@ -35,6 +37,12 @@ impl Tail {
             self.undecided.pop_front();
         }
         self.trailer = Some(trailer);
+        self.owner = None;
+    }
+
+    pub fn owned(&mut self, owner: Owner) {
+        self.epoch = owner.epoch;
+        self.owner = Some(owner);
     }
 
     /// Signals before `next_offset` are durable, the newest of them in the frame at `lsn`.
@@ -132,7 +140,7 @@ impl Recovery {
                 continue;
             }
             match Mark::decode(record.value).map_err(|_| "a trailer that cannot be read")? {
-                Mark::Owner(owner) => tail.epoch = owner.epoch,
+                Mark::Owner(owner) => tail.owned(owner),
                 Mark::Trailer(trailer) => {
                     if trailer.previous != tail.next() {
                         return Err("a trailer does not follow the one before it");
@@ -162,6 +170,7 @@ fn tail(snapshot: &PartitionSnapshot) -> Option<Tail> {
         next_offset: snapshot.next_offset,
         epoch: snapshot.epoch,
         trailer,
+        owner: None,
         undecided: VecDeque::new(),
     })
 }

@@ -11,7 +11,7 @@ use crate::ports::{
 };
 use crate::wire::Topic;
 use crate::wire::section::{Record, Section};
-use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer};
+use crate::wire::trailer::{Mark, Owner, TRAILER_KEY, Trailer, Tries};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +61,8 @@ pub struct Writer<C> {
     pub requests: mpsc::Receiver<Request>,
     pub shared: Arc<Shared>,
     pub clock: C,
+    /// This life of the process.
+    pub life: u64,
     pub folder: PathBuf,
     /// Bytes of log between two snapshots.
     pub snapshot_bytes: u64,
@@ -276,20 +278,24 @@ impl<C: Clock> Writer<C> {
             .map(|(_, trailer)| trailer.clone())
             .or_else(|| tail.trailer.clone());
         let next = trailer.as_ref().map_or(0, |trailer| trailer.next);
-        let owner = Owner { epoch, next, ..owner };
+        let before = in_group.map(|(_, owner)| owner).or(tail.owner.as_ref());
+        let tries = Tries::after(before, next, Tries { life: self.life, ..owner.tries });
+        let owner = Owner { epoch, next, tries, ..owner };
         let mut section = Section::default();
         let mut value = vec![];
         Mark::Owner(owner.clone()).encode(&mut value);
         section.push(Record { key: TRAILER_KEY, id: b"", at: owner.at, value: &value });
         frame.run(Topic::Attempts, partition, 0, 1, section.bytes());
         group.owners.push((partition, owner));
-        group.takeovers.push((reply, Takeover { epoch, trailer, changelog_end: 0, fenced: false }));
+        group
+            .takeovers
+            .push((reply, Takeover { epoch, trailer, changelog_end: 0, fenced: false, tries }));
     }
 
     /// The frame is durable: what it holds is true from here on.
     fn settle(&mut self, group: &mut Group, lsn: u64) {
         for (partition, owner) in group.owners.drain(..) {
-            self.tails[partition as usize].epoch = owner.epoch;
+            self.tails[partition as usize].owned(owner);
         }
         for (partition, trailer) in group.trailers.drain(..) {
             self.tails[partition as usize].decided(trailer);

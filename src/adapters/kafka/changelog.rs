@@ -120,6 +120,13 @@ impl Marks {
         owner.into_iter().chain(before.filter(|_| lost)).map(|name| holder_of(name).to_owned())
     }
 
+    /// Whoever had it last, where he decided nothing in it and did not let it go.
+    pub(super) fn undecided(&self) -> Option<&Owner> {
+        let decided = self.trailer.as_ref().map(|trailer| trailer.epoch);
+        let owner = self.owner.as_ref().filter(|owner| !owner.writer.ends_with(RELEASED))?;
+        decided.is_none_or(|epoch| epoch < owner.epoch).then_some(owner)
+    }
+
     pub(super) fn is_of(&self, writer: &str) -> bool {
         self.owner.as_ref().is_some_and(|owner| holder_of(&owner.writer) == writer)
     }

@@ -15,7 +15,7 @@ use crate::ports::{
 };
 use crate::wire::Topic;
 use crate::wire::admit::Admission;
-use crate::wire::trailer::Owner;
+use crate::wire::trailer::{Owner, Tries};
 use found::Found;
 use rdkafka::error::KafkaError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,8 @@ struct Shared {
     /// One for each lane.
     readers: Vec<Mutex<Readers>>,
     held: Mutex<BTreeMap<u32, Held>>,
+    /// This life of the process.
+    life: u64,
     /// How often each partition was asked for or let go of. A take-over goes on in its thread when
     /// nobody waits for it any more; by this number it knows, and leaves the partition alone.
     turns: Mutex<BTreeMap<u32, u64>>,
@@ -144,6 +146,8 @@ impl Shared {
                 .map(|_| Readers::open(&options).map(Mutex::new))
                 .collect::<Result<_, _>>()?,
             held: Mutex::default(),
+            life: getrandom::u64()
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?,
             turns: Mutex::default(),
             initialized: Mutex::default(),
             fenced: Mutex::default(),
@@ -359,7 +363,9 @@ impl Shared {
         // A commit of the lane was in doubt meanwhile.
         let Some(writer) = slot.as_ref() else { return Ok(Tried::Moved) };
         let epoch = marks.epoch() + 1;
-        let owner = Owner { writer: name, epoch, next, ..owner.clone() };
+        let asked = Tries { life: self.life, ..owner.tries };
+        let tries = Tries::after(marks.undecided(), next, asked);
+        let owner = Owner { writer: name, epoch, next, tries, ..owner.clone() };
         let changelog_end = match writer.take_over(&self.members, partition, &owner) {
             Ok(end) => end,
             Err(WriteError::Refused) => return Ok(Tried::Moved),
@@ -371,7 +377,7 @@ impl Shared {
         };
         let owner = Arc::new(owner);
         self.held().insert(partition, Held { epoch, next, owner, current: true });
-        Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end, fenced }))
+        Ok(Tried::Taken(Takeover { epoch, trailer: marks.trailer, changelog_end, fenced, tries }))
     }
 
     /// Says of partitions that nobody here writes in them any more, so that whoever has them next

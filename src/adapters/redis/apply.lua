@@ -4,7 +4,8 @@
 --           gathered (the apply under way, by name, and which of its pieces are in)
 -- KEYS[i]   the buckets of the items, each once
 -- ARGV      after, epoch, changelog, the name of the apply ('' where it is one piece), which piece
---           this is, of how many, then for each item: index into KEYS, field, state
+--           this is, of how many, then for each item: index into KEYS, field, state; those of one
+--           bucket stand together, and are asked for and written with one command
 --
 -- Answers {'ok'}, {'old'} (the view has more already), {'fenced', its epoch} or {'lost', what it
 -- still has}. The last piece of an apply moves the position, if all others are in: a view that began
@@ -26,20 +27,25 @@ if is_last and name ~= '' and string.find(gathered, '-', #name + 1, true) then
   return {'lost', tostring(has[2])}
 end
 
-local grown = {}
 local stamp = struct.pack('>I8', changelog)
-for at = 7, #ARGV, 3 do
-  local bucket, field = KEYS[tonumber(ARGV[at])], ARGV[at + 1]
-  local stands = redis.call('HGET', bucket, field)
-  if not stands then
-    redis.call('HSET', bucket, field, stamp .. ARGV[at + 2])
-    grown[bucket] = (grown[bucket] or 0) + 1
-  elseif struct.unpack('>I8', stands) <= changelog then
-    redis.call('HSET', bucket, field, stamp .. ARGV[at + 2])
+local at = 7
+while at <= #ARGV do
+  local index, fields, states = ARGV[at], {}, {}
+  while ARGV[at] == index do
+    fields[#fields + 1], states[#states + 1] = ARGV[at + 1], ARGV[at + 2]
+    at = at + 3
   end
-end
-for bucket, by in pairs(grown) do
-  redis.call('HINCRBY', KEYS[1], 'b:' .. string.match(bucket, '[^:]+$'), by)
+  local bucket, newer, grown = KEYS[tonumber(index)], {}, 0
+  for i, stands in ipairs(redis.call('HMGET', bucket, unpack(fields))) do
+    if not stands then grown = grown + 1 end
+    if not stands or struct.unpack('>I8', stands) <= changelog then
+      newer[#newer + 1], newer[#newer + 2] = fields[i], stamp .. states[i]
+    end
+  end
+  if #newer > 0 then redis.call('HSET', bucket, unpack(newer)) end
+  if grown > 0 then
+    redis.call('HINCRBY', KEYS[1], 'b:' .. string.match(bucket, '[^:]+$'), grown)
+  end
 end
 if is_last then
   redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'changelog', ARGV[3])

@@ -13,7 +13,7 @@ pub(super) struct Names {
     prefix: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Bucket(u16);
 
 impl Names {

@@ -76,9 +76,8 @@ impl<'a> Keys<'a> {
         Self { names, partition, indexes: HashMap::new(), names_in_order }
     }
 
-    /// The place of a field's bucket, as Lua counts.
-    fn index(&mut self, field: &[u8]) -> usize {
-        let bucket = Bucket::of(field);
+    /// The place of a bucket, as Lua counts.
+    fn place(&mut self, bucket: Bucket) -> usize {
         *self.indexes.entry(bucket).or_insert_with(|| {
             self.names_in_order.push(self.names.bucket(self.partition, bucket));
             self.names_in_order.len()
@@ -183,7 +182,7 @@ impl Server {
     async fn apply_piece(
         &self,
         apply: &Apply,
-        states: &[(Bytes, Bytes)],
+        states: &[InBucket<'_>],
         piece: Piece<'_>,
     ) -> Result<(), ViewError> {
         let Apply { partition, after, position, .. } = apply;
@@ -191,8 +190,8 @@ impl Server {
         let mut script = self.scripts.apply.prepare_invoke();
         script.arg(after).arg(position.epoch).arg(position.changelog);
         script.arg(piece.of).arg(piece.number).arg(piece.count);
-        for (field, state) in states {
-            script.arg(keys.index(field)).arg(field.as_ref()).arg(state.as_ref());
+        for (bucket, (field, state)) in states {
+            script.arg(keys.place(*bucket)).arg(field.as_ref()).arg(state.as_ref());
         }
         script.key(keys.names_in_order);
         let answer: Vec<String> = self.run(&script).await?;
@@ -225,7 +224,7 @@ impl Server {
         let mut keys = Keys::new(&self.names, partition);
         let mut script = self.scripts.look_up.prepare_invoke();
         for field in fields {
-            script.arg(keys.index(field)).arg(field.as_ref());
+            script.arg(keys.place(Bucket::of(field))).arg(field.as_ref());
         }
         script.key(keys.names_in_order);
         let answer: Vec<Option<Vec<u8>>> = self.run(&script).await?;
@@ -249,7 +248,8 @@ impl Server {
             // It may never have been used, or hold what nobody counts any more.
             self.position(apply.partition).await?;
         }
-        let pieces = cut(&apply.states);
+        let in_buckets = by_bucket(&apply.states);
+        let pieces = cut(&in_buckets);
         let count = pieces.len().max(1);
         let of = if count > 1 { self.next_apply() } else { String::new() };
         let before = &pieces[..count - 1];
@@ -381,13 +381,24 @@ impl View for RedisView {
 /// Before each state stands the changelog position that it was shown with.
 const STAMP_BYTES: usize = 8;
 
+/// A state to be applied, and the bucket that it belongs to.
+type InBucket<'a> = (Bucket, &'a (Bytes, Bytes));
+
+/// What is of one bucket stands together: a script asks for and writes it with one command.
+fn by_bucket(states: &[(Bytes, Bytes)]) -> Vec<InBucket<'_>> {
+    let mut states: Vec<InBucket<'_>> =
+        states.iter().map(|state| (Bucket::of(&state.0), state)).collect();
+    states.sort_by_key(|(bucket, _)| *bucket);
+    states
+}
+
 /// Cuts what is to be applied into pieces that one script may take. Each has something in it.
-fn cut(states: &[(Bytes, Bytes)]) -> Vec<&[(Bytes, Bytes)]> {
+fn cut<'a, 'b>(states: &'b [InBucket<'a>]) -> Vec<&'b [InBucket<'a>]> {
     let mut pieces = vec![];
     let mut rest = states;
     while !rest.is_empty() {
         let mut bytes = 0;
-        let fits = |(field, state): &&(Bytes, Bytes)| {
+        let fits = |(_, (field, state)): &&InBucket<'_>| {
             bytes += field.len() + state.len();
             bytes <= PIECE_BYTES
         };

@@ -1,0 +1,87 @@
+//! A partition that a lane decides for: where it stands, and how carefully its next signal is decided.
+
+use super::part::Standing;
+use crate::attempt::Timestamp;
+use crate::wire::trailer::{Trailer, Tries};
+
+/// Lives that may end before a signal is decided until it is decided alone: a process ends for many
+/// reasons, and with it whatever else was in its batch.
+const LIVES_UNSUSPECTED: u32 = 2;
+
+/// Lives that may end while they decide a signal alone, until it is a dead letter.
+const LIVES_ALONE: u32 = 3;
+
+/// Signals decided one at a time after the first: it stood at the head of a batch, and any of that
+/// may have ended the process.
+const ALONE_AFTER: u32 = 1_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Owned {
+    pub(super) epoch: u64,
+    pub(super) transaction: u64,
+    pub(super) standing: Standing,
+    pub(super) changelog: u64,
+    /// Signals before this have come already, or were decided.
+    pub(super) comes: u64,
+    pub(super) care: Care,
+}
+
+/// How the next signal of a partition is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// Together with others.
+    Plain,
+    /// Processes ended before it was decided. Not before it is written down that it is tried alone.
+    Suspect,
+    /// Alone, and so many after it.
+    Alone { after: u32 },
+    /// Not at all: it ended every process that tried. A person has to look at it.
+    Condemned,
+}
+
+impl Care {
+    fn of(tries: Tries) -> Self {
+        if tries.alone >= LIVES_ALONE {
+            Self::Condemned
+        } else if tries.tries_alone {
+            Self::Alone { after: ALONE_AFTER }
+        } else if tries.ended >= LIVES_UNSUSPECTED {
+            Self::Suspect
+        } else {
+            Self::Plain
+        }
+    }
+
+    /// Once the next signal is decided.
+    pub(super) fn after_one(self) -> Self {
+        match self {
+            Self::Plain | Self::Suspect | Self::Alone { after: 0 } => Self::Plain,
+            Self::Alone { after } => Self::Alone { after: after - 1 },
+            Self::Condemned => Self::Alone { after: ALONE_AFTER },
+        }
+    }
+}
+
+impl Owned {
+    pub(super) fn from_trailer(
+        epoch: u64,
+        trailer: Option<Trailer>,
+        changelog: u64,
+        tries: Tries,
+    ) -> Self {
+        let standing = trailer.as_ref().map(Standing::from).unwrap_or_default();
+        let (comes, care) = (standing.next, Care::of(tries));
+        Self { epoch, transaction: 0, standing, changelog, comes, care }
+    }
+
+    /// A second with traffic is over and not yet summed up.
+    pub(super) fn summary_due(&self, now: Timestamp) -> bool {
+        let Standing { counts, summarized, second, .. } = &self.standing;
+        counts != summarized && now.seconds() > *second
+    }
+
+    pub(super) fn summary_at(&self) -> Option<Timestamp> {
+        let Standing { counts, summarized, second, .. } = &self.standing;
+        (counts != summarized).then(|| Timestamp::from_seconds(second + 1))
+    }
+}
