@@ -3,6 +3,7 @@
 use super::inbox::{Flow, Inbox};
 use super::native;
 use super::records;
+use super::rejoin::Rejoin;
 use super::settings::{KafkaOptions, PATIENCE, TRANSACTION};
 use super::telling::{complain, tell};
 use super::topics::{number, offset};
@@ -446,10 +447,10 @@ const DUTIES_EVERY: u32 = 64;
 const ROOM_PATIENCE: Duration = Duration::from_millis(200);
 const ROOM_LOOK: Duration = Duration::from_millis(1);
 
-fn poll(consumer: &BaseConsumer<Group>) {
+fn poll(consumer: &Arc<BaseConsumer<Group>>) {
     let group = consumer.context();
     let _at_the_end = Closes(&group.inboxes);
-    let mut since_duties = 0;
+    let (mut since_duties, mut rejoin) = (0, Rejoin::default());
     while !group.closing.load(Ordering::SeqCst) {
         let polled_at = group.flows.load(Ordering::SeqCst);
         let polled = consumer.poll(POLL);
@@ -472,14 +473,15 @@ fn poll(consumer: &BaseConsumer<Group>) {
                 tracing::warn!(%error, "the brokers gave an error for a signal");
                 since_duties = DUTIES_EVERY;
             }
-            // librdkafka looks once a second whether a heartbeat is due, unless somebody asks it
-            // something: an idle member would hear late that the group moves.
-            None => drop(native::generation(consumer)),
+            None => {}
         }
         if since_duties < DUTIES_EVERY {
             continue;
         }
         since_duties = 0;
+        // librdkafka looks once a second whether a heartbeat is due, unless somebody asks it
+        // something, as this does: an idle member would hear late that the group moves.
+        rejoin.look(consumer, &group.topic);
         if let Some((_, why)) = consumer.client().fatal_error()
             && Safeguard::EndWhenReplaced.is_on()
         {

@@ -17,6 +17,7 @@
 //! | `telling`   | what the client says of itself, in our log                                |
 //! | `feeds`     | committed outputs, for whoever reads them over HTTP                       |
 //! | `past`      | the whole journal again, for whoever proves it                            |
+//! | `rejoin`    | coming back soon into a group that moves                                  |
 //! | `library`   | what librdkafka was built with                                            |
 //! | `native`    | what rdkafka does not offer; all `unsafe` is there                        |
 
@@ -31,6 +32,7 @@ mod membership;
 mod native;
 mod past;
 mod records;
+mod rejoin;
 mod rights;
 mod settings;
 mod telling;
