@@ -51,7 +51,7 @@ mod armed {
     static PASSED: AtomicU64 = AtomicU64::new(0);
 
     static DEADLY: LazyLock<Option<String>> =
-        LazyLock::new(|| std::env::var("TIDEGATE_DEADLY").ok());
+        LazyLock::new(|| std::env::var("TIDEGATE_DEADLY").ok().filter(|text| !text.is_empty()));
 
     fn die() {
         let us = rustix::process::getpid();

@@ -166,8 +166,10 @@ mod on_redis {
             let gathered = |count: usize| {
                 let (server, meta) = (&server, format!("{{t:{PARTITION}}}:meta"));
                 async move {
+                    let began = Instant::now();
                     while server.says(&format!("HGET {meta} gathered")).matches('+').count() < count
                     {
+                        assert!(began.elapsed() < Duration::from_secs(20), "not {count} pieces");
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }
                 }

@@ -6,7 +6,7 @@ use super::takeover::TakeoverError;
 use super::taking::{Ready, Taken, Taking};
 use crate::crash;
 use crate::lane::batch::{Batch, Decided, Group};
-use crate::lane::machine::{Lane, Limits, Rules, Stop, Todo, Told};
+use crate::lane::machine::{LIVES_UNSUSPECTED, Lane, Limits, Rules, Stop, Todo, Told};
 use crate::lane::resident::Resident;
 use crate::ports::{
     Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
@@ -75,7 +75,7 @@ enum Heard {
         has: u64,
     },
     /// These are in; the rest is to be applied again.
-    Some(Vec<u32>),
+    Partly(Vec<u32>),
     /// Some of it is to be applied again.
     Again,
     Over(Result<(), ViewError>),
@@ -91,7 +91,7 @@ pub struct Driver<J: Journal, V: View, C: Clock> {
     /// Assigned, and not ours yet.
     taking: Taking<J, V>,
     /// The partition whose next signal is decided alone, while it is.
-    alone: Option<(u32, OwnedSemaphorePermit)>,
+    deciding_alone: Option<(u32, OwnedSemaphorePermit)>,
     metrics: Metrics,
     label: String,
     drain: watch::Receiver<bool>,
@@ -126,7 +126,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             intake,
             residents: Residents::new(options.attempts_memory, options.core),
             taking,
-            alone: None,
+            deciding_alone: None,
             metrics,
             label: seat.lane.to_string(),
             drain,
@@ -143,7 +143,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
             }
             Incoming::Revoked(partitions, letting_go) => {
                 self.taking.forget(&partitions);
-                self.alone.take_if(|(partition, _)| partitions.contains(partition));
+                self.gives_up_alone(&partitions);
                 self.lane.told(Told::Lost(partitions.clone()), self.clock.now());
                 self.residents.forget_partitions(&partitions);
                 self.journal.release(&partitions).await;
@@ -157,6 +157,11 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         }
     }
 
+    /// Whatever comes of these partitions, it is not their next signal decided alone.
+    fn gives_up_alone(&mut self, partitions: &[u32]) {
+        self.deciding_alone.take_if(|(partition, _)| partitions.contains(partition));
+    }
+
     async fn is_ready(&mut self, ready: Ready) -> Result<(), DriverError> {
         match ready {
             Ready::Taken(taken) => self.owns(taken).await,
@@ -168,15 +173,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     }
 
     async fn owns(&mut self, taken: Taken) -> Result<(), DriverError> {
-        let Taken { partition, takeover, states, took, alone } = taken;
+        let Taken { partition, takeover, states, took, permit } = taken;
         let next = takeover.trailer.as_ref().map_or(0, |trailer| trailer.next);
-        if takeover.tries.ended > 0 {
-            let Tries { ended, alone, .. } = takeover.tries;
-            tracing::warn!(partition, next, ended, alone, "nothing was decided since this signal");
+        let Tries { ended, ended_alone, .. } = takeover.tries;
+        if ended >= LIVES_UNSUSPECTED {
+            let message = "processes ended, and nothing was decided since this signal";
+            tracing::warn!(partition, next, ended, ended_alone, "{message}");
         }
-        if let Some(alone) = alone {
+        if let Some(permit) = permit {
             tracing::error!(partition, next, "this signal may end processes; it is decided alone");
-            self.alone = Some((partition, alone));
+            self.deciding_alone = Some((partition, permit));
         }
         tracing::info!(
             partition,
@@ -196,6 +202,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         };
         self.lane.told(told, self.clock.now());
         if let Err(error) = self.journal.flow(partition).await {
+            self.gives_up_alone(&[partition]);
             self.lane.told(Told::Lost(vec![partition]), self.clock.now());
             self.taking.again_after(error, partition)?;
         }
@@ -215,10 +222,12 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                         if Safeguard::ForgetTheDoubtful.is_on() {
                             self.residents.forget_partitions(&partitions);
                         }
+                        self.gives_up_alone(&partitions);
                         self.taking.pause(Duration::from_millis(after_ms));
                         self.taking.add(partitions);
                     }
                     Todo::TryAlone { partition } => {
+                        self.gives_up_alone(&[partition]);
                         self.residents.forget_partitions(&[partition]);
                         self.taking.add_alone(partition);
                     }
@@ -278,7 +287,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     self.taking.repair(partition, position);
                 }
             }
-            Heard::Some(partitions) => self.lane.told(Told::AppliedTo(partitions), now),
+            Heard::Partly(partitions) => self.lane.told(Told::AppliedOf(partitions), now),
             Heard::Again => self.lane.told(Told::NotApplied, now),
             // A store that gave up does not heal in this process; a start replays the view.
             Heard::Over(Err(lost @ ViewError::Broken(_))) => return Err(lost.into()),
@@ -318,8 +327,9 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
             }
-            if again && !applied.is_empty() {
-                let _lane_is_gone = answer.send(Heard::Some(applied)).await;
+            let is_all = !again && matches!(heard, Heard::Over(Ok(())));
+            if !is_all && !applied.is_empty() {
+                let _lane_is_gone = answer.send(Heard::Partly(applied)).await;
             }
             if again && matches!(heard, Heard::Over(Ok(()))) {
                 tokio::time::sleep(REPAIR_AGAIN).await;
@@ -334,7 +344,7 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
         let over = |(partition, _): &mut (u32, OwnedSemaphorePermit)| {
             commit.parts.iter().any(|part| part.partition == *partition)
         };
-        let _held_until_it_is_decided = self.alone.take_if(over);
+        let _held_until_it_is_decided = self.deciding_alone.take_if(over);
         let told = match self.journal.commit(commit).await {
             Ok(committed) => Told::Committed(committed),
             Err(CommitError::Full(commit)) => Told::NoRoom(commit),

@@ -19,13 +19,16 @@ use tokio::time::Instant;
 const AGAIN: Duration = Duration::from_millis(250);
 const AGAIN_MOST: Duration = Duration::from_secs(4);
 
+/// How long to wait before the permit to decide alone is asked for again: a try takes milliseconds.
+const PERMIT_AGAIN: Duration = Duration::from_millis(20);
+
 /// What is still to be done for a partition.
 enum Step {
     Take,
     /// Its next signal is decided alone.
     TakeAlone,
     /// The journal knows that it is ours; the view lacks some of it.
-    Show(Takeover),
+    Show(Takeover, Option<OwnedSemaphorePermit>),
     /// It is ours, and the view had everything up to here once.
     Repair(ViewPosition),
 }
@@ -44,7 +47,7 @@ pub struct Taken {
     pub states: u64,
     pub took: Took,
     /// Held while its next signal is decided alone.
-    pub alone: Option<OwnedSemaphorePermit>,
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// How long the parts of a take-over took.
@@ -56,8 +59,8 @@ pub struct Took {
 
 enum Done {
     NotTaken(JournalError),
-    NotShown(Takeover, TakeoverError),
-    Taken { takeover: Takeover, states: u64, took: Took, alone: Option<OwnedSemaphorePermit> },
+    NotShown(Takeover, Option<OwnedSemaphorePermit>, TakeoverError),
+    Taken { takeover: Takeover, states: u64, took: Took, permit: Option<OwnedSemaphorePermit> },
     NotRepaired(ViewPosition, TakeoverError),
     Repaired { states: u64, took: Duration },
 }
@@ -78,8 +81,8 @@ pub struct Taking<J, V> {
     waiting: VecDeque<Waiting>,
     /// When each partition was given to us.
     given: BTreeMap<u32, Instant>,
-    /// One for all lanes of the process: what is decided alone ends nobody else's try.
-    alone: Arc<Semaphore>,
+    /// One permit for all lanes of the process: what is decided alone ends nobody else's try.
+    one_alone: Arc<Semaphore>,
     under_way: Option<(u32, Work)>,
     /// Failures since something was last taken.
     failures: u32,
@@ -87,14 +90,14 @@ pub struct Taking<J, V> {
 }
 
 impl<J: Journal, V: View> Taking<J, V> {
-    pub fn new(journal: J, view: V, metrics: Metrics, alone: Arc<Semaphore>) -> Self {
+    pub fn new(journal: J, view: V, metrics: Metrics, one_alone: Arc<Semaphore>) -> Self {
         Self {
             journal,
             view,
             metrics,
             waiting: VecDeque::new(),
             given: BTreeMap::new(),
-            alone,
+            one_alone,
             under_way: None,
             failures: 0,
             again_at: None,
@@ -164,14 +167,14 @@ impl<J: Journal, V: View> Taking<J, V> {
         loop {
             let (partition, done) = self.work(&owner).await;
             match done {
-                Done::Taken { takeover, states, took, alone } => {
+                Done::Taken { takeover, states, took, permit } => {
                     self.failures = 0;
                     self.counted(TakeoverResult::Taken);
                     if let Some(given) = self.given.remove(&partition) {
                         let took = given.elapsed().as_secs_f64();
                         self.metrics.lanes.takeover_seconds.observe(took);
                     }
-                    let taken = Taken { partition, takeover, states, took, alone };
+                    let taken = Taken { partition, takeover, states, took, permit };
                     return Ok(Ready::Taken(taken));
                 }
                 Done::Repaired { states, took } => {
@@ -187,9 +190,9 @@ impl<J: Journal, V: View> Taking<J, V> {
                 Done::NotTaken(error) => {
                     self.again_after(error, partition)?;
                 }
-                Done::NotShown(takeover, error) => {
+                Done::NotShown(takeover, permit, error) => {
                     self.not_shown(error, partition)?;
-                    self.again(partition, Step::Show(takeover));
+                    self.again(partition, Step::Show(takeover, permit));
                 }
             }
         }
@@ -217,8 +220,20 @@ impl<J: Journal, V: View> Taking<J, V> {
                 tokio::time::sleep_until(next).await;
                 continue;
             };
+            // Waited for here, it would hold up whoever has it: they may need a repair first.
+            let permit = match step {
+                Step::TakeAlone => match Arc::clone(&self.one_alone).try_acquire_owned() {
+                    Ok(permit) => Some(permit),
+                    Err(_taken) => {
+                        let at = now + PERMIT_AGAIN;
+                        self.waiting.push_back(Waiting { partition, step, at });
+                        continue;
+                    }
+                },
+                Step::Take | Step::Show(..) | Step::Repair(_) => None,
+            };
             let (journal, view) = (self.journal.clone(), self.view.clone());
-            let work = take(journal, view, partition, step, owner(), Arc::clone(&self.alone));
+            let work = take(journal, view, partition, step, owner(), permit);
             self.under_way = Some((partition, Box::pin(work)));
         }
     }
@@ -260,28 +275,24 @@ async fn take<J: Journal, V: View>(
     partition: u32,
     step: Step,
     mut owner: Owner,
-    one_alone: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
 ) -> Done {
-    let alone = match step {
-        Step::TakeAlone => one_alone.acquire_owned().await.ok(),
-        Step::Take | Step::Show(_) | Step::Repair(_) => None,
-    };
-    owner.tries.tries_alone = alone.is_some();
+    owner.tries.now_alone = permit.is_some();
     let began = Instant::now();
     let past = {
         let journal = journal.clone();
         move |from: u64, each: Each<'_>| journal.replay(partition, from, each)
     };
-    let takeover = match step {
+    let (takeover, permit) = match step {
         Step::Repair(to) => {
             return match catch_up(past, &view, partition, to).await {
                 Ok(states) => Done::Repaired { states, took: began.elapsed() },
                 Err(error) => Done::NotRepaired(to, error),
             };
         }
-        Step::Show(takeover) => takeover,
+        Step::Show(takeover, permit) => (takeover, permit),
         Step::Take | Step::TakeAlone => match journal.take_over(partition, &owner).await {
-            Ok(takeover) => takeover,
+            Ok(takeover) => (takeover, permit),
             Err(error) => return Done::NotTaken(error),
         },
     };
@@ -290,9 +301,9 @@ async fn take<J: Journal, V: View>(
     match catch_up(past, &view, partition, to).await {
         Ok(states) => {
             let took = Took { journal: of_journal, view: began.elapsed() - of_journal };
-            Done::Taken { takeover, states, took, alone }
+            Done::Taken { takeover, states, took, permit }
         }
-        Err(error) => Done::NotShown(takeover, error),
+        Err(error) => Done::NotShown(takeover, permit, error),
     }
 }
 

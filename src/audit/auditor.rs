@@ -37,7 +37,7 @@ pub struct Auditor {
     /// Parts that could not be decided again, because of what is missing before them.
     undecided: u64,
     pub signals: u64,
-    panicked: u64,
+    undecidable: u64,
     waiting: Waiting,
 }
 
@@ -65,7 +65,7 @@ impl Auditor {
             parts: 0,
             undecided: 0,
             signals: 0,
-            panicked: 0,
+            undecidable: 0,
             waiting: Waiting::default(),
         }
     }
@@ -89,7 +89,7 @@ impl Auditor {
             let what = format!("a topic stands twice in one batch: {place}");
             self.findings.add(Invariant::Atomic, None, what);
         }
-        self.panicked += records(stored.bytes(Topic::DeadLetters))
+        self.undecidable += records(stored.bytes(Topic::DeadLetters))
             .map_while(Result::ok)
             .filter(|record| UNDECIDABLE.iter().any(|why| record.key == why.word().as_bytes()))
             .count() as u64;
@@ -262,11 +262,11 @@ impl Auditor {
     }
 
     fn warn(&mut self, counts: &Counts) {
-        if self.panicked > 0 {
+        if self.undecidable > 0 {
             self.warnings.push(format!(
                 "{} signals are dead letters because deciding them panicked or ended the process; \
                  they were not decided again",
-                self.panicked
+                self.undecidable
             ));
         }
         if self.medium == Medium::Topics && self.seals.broken > 0 {

@@ -363,7 +363,7 @@ fn refuse_panicked(batch: &mut Batch, stored: &StoredPart) {
     }
 }
 
-/// The same of what ended the processes that looked into it: it is not looked into again.
+/// What ended the processes that looked into it is a dead letter, and is not looked into again.
 fn refuse_deadly(mut inputs: Vec<Fetched>, stored: &StoredPart) -> Vec<Fetched> {
     let why = DeadLetter::EndedTheProcess;
     let deadly = dead_letters(stored, why);

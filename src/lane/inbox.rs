@@ -1,5 +1,5 @@
 //! Signals that wait to be decided, in the order in which they came; and those of partitions that
-//! are taken over anew meanwhile, set aside.
+//! are taken over anew meanwhile, held back.
 
 use super::batch::weight;
 use crate::ports::Fetched;
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Inbox {
     waiting: VecDeque<Fetched>,
     bytes: usize,
-    aside: BTreeMap<u32, VecDeque<Fetched>>,
+    held_back: BTreeMap<u32, VecDeque<Fetched>>,
 }
 
 impl Inbox {
@@ -24,7 +24,7 @@ impl Inbox {
 
     /// Everything that is held.
     pub(super) fn held(&self) -> usize {
-        self.waiting.len() + self.aside.values().map(VecDeque::len).sum::<usize>()
+        self.waiting.len() + self.held_back.values().map(VecDeque::len).sum::<usize>()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -36,8 +36,8 @@ impl Inbox {
     }
 
     pub(super) fn push(&mut self, signal: Fetched) {
-        if let Some(aside) = self.aside.get_mut(&signal.position.partition) {
-            aside.push_back(signal);
+        if let Some(held_back) = self.held_back.get_mut(&signal.position.partition) {
+            held_back.push_back(signal);
             return;
         }
         self.bytes += weight(&signal.record);
@@ -50,31 +50,31 @@ impl Inbox {
         self.waiting.push_front(signal);
     }
 
-    pub(super) fn is_aside(&self, partition: u32) -> bool {
-        self.aside.contains_key(&partition)
+    pub(super) fn is_held_back(&self, partition: u32) -> bool {
+        self.held_back.contains_key(&partition)
     }
 
     /// Nothing of this partition is taken until it is back.
-    pub(super) fn set_aside(&mut self, partition: u32) {
-        let (aside, waiting) = std::mem::take(&mut self.waiting)
+    pub(super) fn hold_back(&mut self, partition: u32) {
+        let (held_back, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|signal| signal.position.partition == partition);
         self.waiting = waiting;
-        self.aside.insert(partition, aside);
+        self.held_back.insert(partition, held_back);
         self.weigh();
     }
 
-    /// Puts what was set aside before everything else. Says from where on what comes is new.
+    /// Puts what was held back before everything else. Says from where on what comes is new.
     pub(super) fn bring_back(&mut self, partition: u32) -> Option<u64> {
-        let aside = self.aside.remove(&partition)?;
-        let last = aside.back().map(|signal| signal.position.offset + 1);
-        aside.into_iter().rev().for_each(|signal| self.put_back(signal));
-        last
+        let held_back = self.held_back.remove(&partition)?;
+        let beyond = held_back.back().map(|signal| signal.position.offset + 1);
+        held_back.into_iter().rev().for_each(|signal| self.put_back(signal));
+        beyond
     }
 
     pub(super) fn forget(&mut self, partitions: &[u32]) {
         self.waiting.retain(|signal| !partitions.contains(&signal.position.partition));
-        self.aside.retain(|partition, _| !partitions.contains(partition));
+        self.held_back.retain(|partition, _| !partitions.contains(partition));
         self.weigh();
     }
 

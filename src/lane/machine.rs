@@ -1,6 +1,7 @@
 //! What a lane does next. Told things go in, things to do come out; nothing here waits, sleeps or
 //! asks the time.
 
+pub use super::owned::LIVES_UNSUSPECTED;
 pub use super::told::{Limits, Report, Rules, Stop, Todo, Told};
 
 use super::batch::{Batch, Decided, Item, weight};
@@ -121,7 +122,7 @@ impl Lane {
                 self.shown.insert(partition, ViewPosition { epoch, changelog });
                 let mut owned = Owned::from_trailer(epoch, trailer, changelog, tries);
                 if let Some(beyond) = self.inbox.bring_back(partition) {
-                    owned.comes = owned.comes.max(beyond);
+                    owned.fetched_to = owned.fetched_to.max(beyond);
                 }
                 self.owned.insert(partition, owned);
             }
@@ -151,7 +152,7 @@ impl Lane {
                 let applied = self.applying.take().into_iter().flatten();
                 applied.for_each(|(partition, position)| self.shown(partition, position));
             }
-            Told::AppliedTo(partitions) => {
+            Told::AppliedOf(partitions) => {
                 self.dirty.done_of(&partitions);
                 for partition in partitions {
                     let applying = self.applying.as_mut();
@@ -177,13 +178,13 @@ impl Lane {
 
     fn fetched(&mut self, signal: Fetched) {
         let Position { partition, offset } = signal.position;
-        if self.inbox.is_aside(partition) {
+        if self.inbox.is_held_back(partition) {
             return self.inbox.push(signal);
         }
-        // A journal may hand over again what stood aside while the partition was taken over anew.
-        let owned = self.owned.get_mut(&partition).filter(|owned| owned.comes <= offset);
+        // A journal may hand over again what was held back while the partition was taken over anew.
+        let owned = self.owned.get_mut(&partition).filter(|owned| owned.fetched_to <= offset);
         if let Some(owned) = owned {
-            owned.comes = offset + 1;
+            owned.fetched_to = offset + 1;
             self.inbox.push(signal);
         }
     }
@@ -248,7 +249,7 @@ impl Lane {
             return None;
         }
         if let Some(partition) = self.wants_care() {
-            self.inbox.set_aside(partition);
+            self.inbox.hold_back(partition);
             self.let_go(&[partition]);
             return Some(Todo::TryAlone { partition });
         }

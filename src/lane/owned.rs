@@ -6,7 +6,7 @@ use crate::wire::trailer::{Trailer, Tries};
 
 /// Lives that may end before a signal is decided until it is decided alone: a process ends for many
 /// reasons, and with it whatever else was in its batch.
-const LIVES_UNSUSPECTED: u32 = 2;
+pub const LIVES_UNSUSPECTED: u32 = 2;
 
 /// Lives that may end while they decide a signal alone, until it is a dead letter.
 const LIVES_ALONE: u32 = 3;
@@ -22,7 +22,7 @@ pub(super) struct Owned {
     pub(super) standing: Standing,
     pub(super) changelog: u64,
     /// Signals before this have come already, or were decided.
-    pub(super) comes: u64,
+    pub(super) fetched_to: u64,
     pub(super) care: Care,
 }
 
@@ -41,9 +41,9 @@ pub(super) enum Care {
 
 impl Care {
     fn of(tries: Tries) -> Self {
-        if tries.alone >= LIVES_ALONE {
+        if tries.ended_alone >= LIVES_ALONE {
             Self::Condemned
-        } else if tries.tries_alone {
+        } else if tries.now_alone {
             Self::Alone { after: ALONE_AFTER }
         } else if tries.ended >= LIVES_UNSUSPECTED {
             Self::Suspect
@@ -70,8 +70,8 @@ impl Owned {
         tries: Tries,
     ) -> Self {
         let standing = trailer.as_ref().map(Standing::from).unwrap_or_default();
-        let (comes, care) = (standing.next, Care::of(tries));
-        Self { epoch, transaction: 0, standing, changelog, comes, care }
+        let (fetched_to, care) = (standing.next, Care::of(tries));
+        Self { epoch, transaction: 0, standing, changelog, fetched_to, care }
     }
 
     /// A second with traffic is over and not yet summed up.
@@ -83,5 +83,40 @@ impl Owned {
     pub(super) fn summary_at(&self) -> Option<Timestamp> {
         let Standing { counts, summarized, second, .. } = &self.standing;
         (counts != summarized).then(|| Timestamp::from_seconds(second + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tries(ended: u32, ended_alone: u32, now_alone: bool) -> Tries {
+        Tries { life: 1, ended, ended_alone, now_alone }
+    }
+
+    #[test]
+    fn a_signal_is_suspect_after_two_lives_and_given_up_after_three_alone() {
+        let first = Care::Alone { after: ALONE_AFTER };
+        for (life, expected) in [
+            (tries(0, 0, false), Care::Plain),
+            (tries(1, 0, false), Care::Plain),
+            (tries(2, 0, false), Care::Suspect),
+            (tries(2, 0, true), first),
+            (tries(3, 1, false), Care::Suspect),
+            (tries(4, 2, true), first),
+            (tries(5, 3, false), Care::Condemned),
+        ] {
+            assert_eq!(Care::of(life), expected, "{life:?}");
+        }
+    }
+
+    #[test]
+    fn what_stood_behind_it_is_decided_one_by_one_and_then_together_again() {
+        let mut care = Care::Condemned.after_one();
+        for after in (0..=ALONE_AFTER).rev() {
+            assert_eq!(care, Care::Alone { after });
+            care = care.after_one();
+        }
+        assert_eq!(care, Care::Plain);
     }
 }

@@ -120,7 +120,7 @@ pub enum Told {
     JournalClosed,
     Applied,
     /// These partitions are in the view already; of the others it is not known yet.
-    AppliedTo(Vec<u32>),
+    AppliedOf(Vec<u32>),
     NotApplied,
     /// What the view could not say it may say now.
     ViewAnswers,
@@ -159,7 +159,8 @@ pub enum Todo {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Everything that was taken is committed and in the view.
+    /// Everything that was taken is committed and in the view; what is held back for a partition that
+    /// is taken over anew comes again.
     Drained,
     Fenced {
         partition: u32,

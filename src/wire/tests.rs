@@ -142,7 +142,7 @@ fn a_stored_trailer_keeps_its_bytes() {
         routing: 1,
         policy: Policy::default(),
         mode: Mode::Test,
-        tries: Tries { life: 0x1122_3344, ended: 3, alone: 1, tries_alone: true },
+        tries: Tries { life: 0x1122_3344, ended: 3, ended_alone: 1, now_alone: true },
         at: Timestamp(1_782_475_200_300),
     });
     for (mark, expected) in [
@@ -399,5 +399,33 @@ fn garbage_is_refused_and_never_panics() {
         let _refused = state::decode_home(&garbage);
         let _refused = Mark::decode(&garbage);
         let _refused = Own::from_json(&garbage);
+    }
+}
+
+/// Lives are counted while nothing is decided, once each, and those apart that decided alone.
+#[test]
+fn an_owner_record_counts_the_lives_that_ended_at_its_signal() {
+    let owner = |next, tries| Owner {
+        writer: "dev/0".to_owned(),
+        epoch: 3,
+        next,
+        partitions: 2,
+        routing: 1,
+        policy: Policy::default(),
+        mode: Mode::Test,
+        tries,
+        at: Timestamp(0),
+    };
+    let asks = |life, now_alone| Tries { life, now_alone, ..Tries::default() };
+    let tries = |life, ended, ended_alone, now_alone| Tries { life, ended, ended_alone, now_alone };
+    for (before, next, asked, expected) in [
+        (None, 5, asks(1, false), tries(1, 0, 0, false)),
+        (Some(owner(5, tries(1, 0, 0, false))), 5, asks(2, false), tries(2, 1, 0, false)),
+        (Some(owner(5, tries(2, 1, 0, false))), 5, asks(2, true), tries(2, 1, 0, true)),
+        (Some(owner(5, tries(2, 1, 0, true))), 5, asks(2, false), tries(2, 1, 0, false)),
+        (Some(owner(5, tries(2, 1, 0, true))), 5, asks(3, false), tries(3, 2, 1, false)),
+        (Some(owner(4, tries(2, 9, 9, true))), 5, asks(3, false), tries(3, 0, 0, false)),
+    ] {
+        assert_eq!(Tries::after(before.as_ref(), next, asked), expected);
     }
 }

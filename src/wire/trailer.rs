@@ -116,9 +116,9 @@ pub struct Tries {
     /// Lives in a row that had the partition at this signal, and decided nothing.
     pub ended: u32,
     /// Those of them that were deciding this signal alone.
-    pub alone: u32,
+    pub ended_alone: u32,
     /// Whether this life decides it alone.
-    pub tries_alone: bool,
+    pub now_alone: bool,
 }
 
 impl Tries {
@@ -126,14 +126,14 @@ impl Tries {
     /// decided nothing and did not let the partition go.
     pub fn after(before: Option<&Owner>, next: u64, asked: Self) -> Self {
         let Some(before) = before.filter(|before| before.next == next) else {
-            return Self { ended: 0, alone: 0, ..asked };
+            return Self { ended: 0, ended_alone: 0, ..asked };
         };
-        let Self { life, ended, alone, tries_alone } = before.tries;
+        let Self { life, ended, ended_alone, now_alone } = before.tries;
         if life == asked.life {
-            return Self { ended, alone, ..asked };
+            return Self { ended, ended_alone, ..asked };
         }
-        let alone = alone.saturating_add(u32::from(tries_alone));
-        Self { ended: ended.saturating_add(1), alone, ..asked }
+        let ended_alone = ended_alone.saturating_add(u32::from(now_alone));
+        Self { ended: ended.saturating_add(1), ended_alone, ..asked }
     }
 }
 
@@ -145,6 +145,7 @@ pub enum Mark {
 
 #[derive(Serialize, Deserialize)]
 enum MarkV1<'a> {
+    /// As builds wrote it that did not count lives. Read for ever, written no more.
     Owner {
         #[serde(borrow)]
         writer: &'a str,
@@ -180,8 +181,8 @@ enum MarkV1<'a> {
         mode: u8,
         life: u64,
         ended: u32,
-        alone: u32,
-        tries_alone: bool,
+        ended_alone: u32,
+        now_alone: bool,
         at: i64,
     },
 }
@@ -202,8 +203,8 @@ impl Mark {
                 mode: owner.mode.code(),
                 life: owner.tries.life,
                 ended: owner.tries.ended,
-                alone: owner.tries.alone,
-                tries_alone: owner.tries.tries_alone,
+                ended_alone: owner.tries.ended_alone,
+                now_alone: owner.tries.now_alone,
                 at: owner.at.0,
             },
             Self::Trailer(trailer) => MarkV1::Trailer {
@@ -257,8 +258,8 @@ impl Mark {
                 mode,
                 life,
                 ended,
-                alone,
-                tries_alone,
+                ended_alone,
+                now_alone,
                 at,
             } => Self::Owner(Owner {
                 writer: writer.to_owned(),
@@ -268,7 +269,7 @@ impl Mark {
                 routing,
                 policy: policy_of(policy).ok_or(malformed)?,
                 mode: Mode::from_code(mode).ok_or(malformed)?,
-                tries: Tries { life, ended, alone, tries_alone },
+                tries: Tries { life, ended, ended_alone, now_alone },
                 at: Timestamp(at),
             }),
             MarkV1::Trailer {

@@ -376,19 +376,19 @@ pub async fn a_take_over_that_was_left_does_not_come_after_the_next<H: Home>(hom
     Ok(())
 }
 
-/// A process that takes over again in the same life has not ended; one that decided something, or
-/// let go in good order, is not counted.
+/// A process that takes over again in the same life has not ended; one that decided something begins
+/// the count anew.
 pub async fn a_take_over_counts_the_processes_that_ended_before_the_next_signal<H: Home>(
     home: &H,
 ) -> Kept {
     let mut journal = home.open().await;
     journal.append((0..3).map(|n| signal(0, &format!("evt_{n}"))).collect()).await.map_err(told)?;
-    let alone = |tries_alone| Owner { tries: Tries { tries_alone, ..Tries::default() }, ..owner() };
-    for (ended, before, tries_alone) in [(0, 0, false), (1, 0, true), (2, 1, true), (3, 2, false)] {
+    let alone = |now_alone| Owner { tries: Tries { now_alone, ..Tries::default() }, ..owner() };
+    for (ended, before, now_alone) in [(0, 0, false), (1, 0, true), (2, 1, true), (3, 2, false)] {
         for time in ["at first", "again"] {
-            let tries = journal.take_over(0, &alone(tries_alone)).await.map_err(told)?.tries;
-            let counted = (tries.ended, tries.alone, tries.tries_alone);
-            let right = counted == (ended, before, tries_alone);
+            let tries = journal.take_over(0, &alone(now_alone)).await.map_err(told)?.tries;
+            let counted = (tries.ended, tries.ended_alone, tries.now_alone);
+            let right = counted == (ended, before, now_alone);
             crate::keep!(right, "after {ended} ends, {time}, it says {tries:?}");
         }
         journal = home.open().await;
@@ -396,7 +396,7 @@ pub async fn a_take_over_counts_the_processes_that_ended_before_the_next_signal<
     let epoch = take(&journal, 0).await.map_err(told)?.epoch;
     journal.commit(commit(vec![part(0, epoch, 0, 1, &[])])).await.map_err(told)?;
     let tries = home.open().await.take_over(0, &owner()).await.map_err(told)?.tries;
-    crate::keep!((tries.ended, tries.alone) == (0, 0), "after a commit it says {tries:?}");
+    crate::keep!((tries.ended, tries.ended_alone) == (0, 0), "after a commit it says {tries:?}");
     Ok(())
 }
 

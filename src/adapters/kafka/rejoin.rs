@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 const MAY_GO_ON: Duration = Duration::from_secs(3);
 
 /// The least time between two looks: each waits for librdkafka's main thread.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long one question may take. It is asked again soon.
-const SOON: Duration = Duration::from_secs(1);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Rejoin {
@@ -28,13 +28,13 @@ pub(super) struct Rejoin {
 }
 
 impl Rejoin {
-    /// To be called every now and then. Blocks nobody.
+    /// To be called every now and then. Asks on a thread of its own.
     pub(super) fn look<C>(&mut self, consumer: &Arc<BaseConsumer<C>>, topic: &str)
     where
         C: ConsumerContext + 'static,
     {
         let now = Instant::now();
-        if self.looked.is_some_and(|looked| now - looked < LOOK) {
+        if self.looked.is_some_and(|looked| now - looked < LOOK_EVERY) {
             return;
         }
         self.looked = Some(now);
@@ -48,7 +48,7 @@ impl Rejoin {
             return;
         }
         let (consumer, topic) = (Arc::clone(consumer), topic.to_owned());
-        let asks = move || drop(consumer.client().fetch_metadata(Some(&topic), SOON));
+        let asks = move || drop(consumer.client().fetch_metadata(Some(&topic), ANSWER_WITHIN));
         self.asking = std::thread::Builder::new().name("rejoin".to_owned()).spawn(asks).ok();
     }
 }
