@@ -1,15 +1,15 @@
 //! Carries out what a lane wants, against the ports. It decides nothing.
 
 use super::attempt::{Core, Replied};
+use super::failing::{DriverError, Unreadable};
 use super::residents::Residents;
-use super::takeover::TakeoverError;
 use super::taking::{Ready, Taken, Taking};
 use crate::crash;
 use crate::lane::batch::{Batch, Decided, Group};
 use crate::lane::machine::{LIVES_UNSUSPECTED, Lane, Limits, Rules, Stop, Todo, Told};
 use crate::lane::resident::Resident;
 use crate::ports::{
-    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Seat, View, ViewError,
+    Apply, Clock, Commit, CommitError, Incoming, Intake, Journal, Part, Seat, View, ViewError,
     ViewPosition,
 };
 use crate::safeguard::Safeguard;
@@ -28,34 +28,6 @@ pub struct DriverOptions {
     /// Memory for the live attempts of one lane.
     pub attempts_memory: usize,
     pub core: Core,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DriverError {
-    #[error(transparent)]
-    Takeover(#[from] TakeoverError),
-    #[error(transparent)]
-    View(#[from] ViewError),
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    #[error("partition {partition} has a newer owner; this process must not write to it")]
-    Fenced { partition: u32 },
-    #[error(
-        "{commits} commits in a row ended without a word whether they happened; the log says what \
-         the journal said of each"
-    )]
-    InDoubt { commits: u32 },
-    #[error("the journal has stopped")]
-    JournalClosed,
-    #[error("an attempt's actor went without a word")]
-    ActorDied,
-}
-
-/// Stored bytes that do not give a resident: only damage of the view or of the journal does this.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored state under {key} cannot be read")]
-pub struct Unreadable {
-    pub key: SmolStr,
 }
 
 /// The longest sleep without looking at the clock again.
@@ -211,6 +183,16 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
 
     /// Works until drained.
     pub async fn run(mut self) -> Result<(), DriverError> {
+        let ended = self.work().await;
+        if let Some((partition, _permit)) = self.deciding_alone.take_if(|_| ended.is_err()) {
+            // The lane ends of its own will, for a reason that it tells: not of the signal.
+            let owner = self.lane.owner(self.clock.now());
+            let _not_said = self.journal.take_over(partition, &owner).await;
+        }
+        ended
+    }
+
+    async fn work(&mut self) -> Result<(), DriverError> {
         let (applied_to, mut applied_from) = mpsc::channel::<Heard>(1);
         let mut draining = false;
         loop {
@@ -342,7 +324,8 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
     async fn commit(&mut self, commit: Commit) {
         crash::point("lane.before_commit");
         let over = |(partition, _): &mut (u32, OwnedSemaphorePermit)| {
-            commit.parts.iter().any(|part| part.partition == *partition)
+            let decides = |part: &Part| part.trailer.previous < part.trailer.next;
+            commit.parts.iter().any(|part| part.partition == *partition && decides(part))
         };
         let _held_until_it_is_decided = self.deciding_alone.take_if(over);
         let told = match self.journal.commit(commit).await {

@@ -1,6 +1,7 @@
 //! The lanes over a journal and a view: each on a thread of its own, each with a set of partitions.
 
-use super::driver::{Driver, DriverError, DriverOptions};
+use super::driver::{Driver, DriverOptions};
+use super::failing::DriverError;
 use super::measured::measured;
 use super::takeover::TakeoverError;
 use crate::lane::machine::Rules;

@@ -16,11 +16,13 @@
 //! | `takeover`  | brings the view up to the journal                                |
 //! | `measured`  | a lane's journal and view, with what passes through them counted |
 //! | `driver`    | carries out what a lane wants                                    |
+//! | `failing`   | why a lane ends without being asked to                           |
 //! | `engine`    | starts the lanes over a journal and a view, and drains them      |
 
 mod attempt;
 mod driver;
 mod engine;
+mod failing;
 mod measured;
 mod residents;
 mod takeover;

@@ -2,7 +2,7 @@
 //! as it lacks them; and those that the view has lost some of, to be shown again. One at a time,
 //! beside whatever else the lane does, and let go of at any point.
 
-use super::driver::DriverError;
+use super::failing::DriverError;
 use super::takeover::{Each, TakeoverError, catch_up};
 use crate::ports::{Journal, JournalError, Takeover, View, ViewError, ViewPosition};
 use crate::telemetry::{Metrics, TakeoverResult};

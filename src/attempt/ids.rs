@@ -148,6 +148,13 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// Whether so many milliseconds have passed since `last`. A clock that was set back must stop
+    /// nobody: then they have passed as well.
+    pub fn is_past(self, last: Self, floor_ms: i64) -> bool {
+        let gone = self.since(last);
+        gone < 0 || gone >= floor_ms
+    }
 }
 
 /// Where a signal stands in the journal.

@@ -77,7 +77,7 @@ impl HostPlan for ClusterPlan {
         let engine = match started.await {
             Ok(engine) => engine,
             Err(error) => {
-                journal.close().await;
+                journal.abandon().await;
                 return Err(error.into());
             }
         };

@@ -37,7 +37,11 @@ impl Inbox {
 
     pub(super) fn push(&mut self, signal: Fetched) {
         if let Some(held_back) = self.held_back.get_mut(&signal.position.partition) {
-            held_back.push_back(signal);
+            // A journal may hand over again what is held back already.
+            let last = held_back.back().map(|last| last.position.offset);
+            if last.is_none_or(|last| last < signal.position.offset) {
+                held_back.push_back(signal);
+            }
             return;
         }
         self.bytes += weight(&signal.record);
@@ -64,12 +68,14 @@ impl Inbox {
         self.weigh();
     }
 
-    /// Puts what was held back before everything else. Says from where on what comes is new.
-    pub(super) fn bring_back(&mut self, partition: u32) -> Option<u64> {
+    /// Puts what was held back before everything else. Says how many that are, and from where on what
+    /// comes is new.
+    pub(super) fn bring_back(&mut self, partition: u32) -> Option<(u32, u64)> {
         let held_back = self.held_back.remove(&partition)?;
-        let beyond = held_back.back().map(|signal| signal.position.offset + 1);
+        let count = u32::try_from(held_back.len()).unwrap_or(u32::MAX);
+        let beyond = held_back.back()?.position.offset + 1;
         held_back.into_iter().rev().for_each(|signal| self.put_back(signal));
-        beyond
+        Some((count, beyond))
     }
 
     pub(super) fn forget(&mut self, partitions: &[u32]) {
@@ -90,5 +96,44 @@ impl Inbox {
 
     fn weigh(&mut self) {
         self.bytes = self.waiting.iter().map(|signal| weight(&signal.record)).sum();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::Position;
+    use crate::wire::seal::Seal;
+    use crate::wire::signal::{Form, SignalRecord};
+
+    fn signal(partition: u32, offset: u64) -> Fetched {
+        let seal = Seal { key: 0, mac: [0; 32] };
+        let record = SignalRecord { value: bytes::Bytes::new(), form: Form::Own, seal, hop: None };
+        Fetched { position: Position { partition, offset }, record, proven: None }
+    }
+
+    fn offsets(inbox: &mut Inbox) -> Vec<(u32, u64)> {
+        let position = |signal: &mut Fetched| (signal.position.partition, signal.position.offset);
+        inbox.iter_mut().map(position).collect()
+    }
+
+    #[test]
+    fn what_is_held_back_is_not_taken_and_comes_back_once_and_first() {
+        let mut inbox = Inbox::default();
+        for (partition, offset) in [(0, 5), (1, 1), (0, 6)] {
+            inbox.push(signal(partition, offset));
+        }
+        inbox.hold_back(0);
+        assert_eq!(offsets(&mut inbox), [(1, 1)]);
+        // Handed over again, from the beginning.
+        for offset in 5..8 {
+            inbox.push(signal(0, offset));
+        }
+        assert_eq!((inbox.len(), inbox.held()), (1, 4));
+        assert_eq!(inbox.bring_back(0), Some((3, 8)));
+        assert_eq!(offsets(&mut inbox), [(0, 5), (0, 6), (0, 7), (1, 1)]);
+        assert_eq!(inbox.bring_back(0), None);
+        inbox.forget(&[0]);
+        assert_eq!(offsets(&mut inbox), [(1, 1)]);
     }
 }

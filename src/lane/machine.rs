@@ -42,6 +42,8 @@ pub struct Lane {
     view_again_at: Option<Timestamp>,
     /// Commits in a row that were in doubt.
     doubts: u32,
+    /// The newest signal of each partition that this life decided without ending of it.
+    survived: BTreeMap<u32, u64>,
     ready: VecDeque<Todo>,
     draining: bool,
     stopped: bool,
@@ -65,6 +67,7 @@ impl Lane {
             batch_most: limits.batch_signals,
             view_again_at: None,
             doubts: 0,
+            survived: BTreeMap::new(),
             ready: VecDeque::new(),
             draining: false,
             stopped: false,
@@ -120,9 +123,10 @@ impl Lane {
             Told::Owns { partition, epoch, trailer, changelog, tries } => {
                 // Whoever took over has shown the view everything up to here.
                 self.shown.insert(partition, ViewPosition { epoch, changelog });
-                let mut owned = Owned::from_trailer(epoch, trailer, changelog, tries);
-                if let Some(beyond) = self.inbox.bring_back(partition) {
-                    owned.fetched_to = owned.fetched_to.max(beyond);
+                let survived = self.survived.get(&partition).copied();
+                let mut owned = Owned::from_trailer(epoch, trailer, changelog, tries, survived);
+                if let Some((count, beyond)) = self.inbox.bring_back(partition) {
+                    owned.brings_back(count, beyond);
                 }
                 self.owned.insert(partition, owned);
             }
@@ -241,7 +245,7 @@ impl Lane {
             return Some(self.apply(now));
         }
         if let Phase::NoRoom { since, .. } = &self.phase
-            && has_passed(now, *since, self.limits.no_room_ms)
+            && now.is_past(*since, self.limits.no_room_ms)
         {
             return self.try_again();
         }
@@ -303,7 +307,7 @@ impl Lane {
         }
         let full = self.inbox.len() >= self.limits.batch_signals
             || self.inbox.bytes() >= self.limits.batch_bytes;
-        full || self.draining || has_passed(now, self.last_commit, self.limits.commit_floor_ms)
+        full || self.draining || now.is_past(self.last_commit, self.limits.commit_floor_ms)
     }
 
     /// A partition whose next signal is here, and is not to be looked at before it is written down
@@ -383,7 +387,11 @@ impl Lane {
                 input_bytes: input().map(|item| item.weight() as u64).sum(),
                 runs: written.runs,
             });
-            let care = if input().next().is_some() { owned.care.after_one() } else { owned.care };
+            let mut care = owned.care;
+            if input().next().is_some() {
+                self.survived.insert(partition, owned.standing.next);
+                care = care.after_one();
+            }
             let after = Owned { transaction, standing, care, ..owned.clone() };
             proposed.owned.insert(partition, after);
         }
@@ -449,7 +457,7 @@ impl Lane {
 
     fn may_apply(&self, now: Timestamp) -> bool {
         let due = self.draining
-            || has_passed(now, self.last_apply, self.apply_floor_ms())
+            || now.is_past(self.last_apply, self.apply_floor_ms())
             || 2 * self.dirty.bytes() > self.limits.dirty_bytes;
         self.applying.is_none() && self.dirty.has_gathered() && due
     }
@@ -484,11 +492,4 @@ impl Lane {
             self.ready.push_back(Todo::Stop(stop));
         }
     }
-}
-
-/// Whether `floor` has passed since `last`. A clock that was set back must not stop a lane: then it
-/// has passed as well.
-fn has_passed(now: Timestamp, last: Timestamp, floor_ms: i64) -> bool {
-    let gone = now.since(last);
-    gone < 0 || gone >= floor_ms
 }

@@ -68,10 +68,24 @@ impl Owned {
         trailer: Option<Trailer>,
         changelog: u64,
         tries: Tries,
+        survived: Option<u64>,
     ) -> Self {
         let standing = trailer.as_ref().map(Standing::from).unwrap_or_default();
-        let (fetched_to, care) = (standing.next, Care::of(tries));
+        let (fetched_to, mut care) = (standing.next, Care::of(tries));
+        // This life has decided it already, and it was the commit that did not come about.
+        if care == Care::Suspect && survived == Some(standing.next) {
+            care = Care::Plain;
+        }
         Self { epoch, transaction: 0, standing, changelog, fetched_to, care }
+    }
+
+    /// So many signals that were held back are here again; what comes is new from `beyond` on. Only
+    /// those can have been in a batch with the suspect.
+    pub(super) fn brings_back(&mut self, count: u32, beyond: u64) {
+        self.fetched_to = self.fetched_to.max(beyond);
+        if let Care::Alone { after } = &mut self.care {
+            *after = (*after).min(count.saturating_sub(1));
+        }
     }
 
     /// A second with traffic is over and not yet summed up.
@@ -108,6 +122,14 @@ mod tests {
         ] {
             assert_eq!(Care::of(life), expected, "{life:?}");
         }
+    }
+
+    #[test]
+    fn what_this_life_has_decided_already_is_no_suspect() {
+        let owned = |survived| Owned::from_trailer(1, None, 0, tries(2, 0, false), survived).care;
+        assert_eq!((owned(None), owned(Some(0)), owned(Some(7))), {
+            (Care::Suspect, Care::Plain, Care::Suspect)
+        });
     }
 
     #[test]

@@ -424,6 +424,7 @@ fn an_owner_record_counts_the_lives_that_ended_at_its_signal() {
         (Some(owner(5, tries(2, 1, 0, false))), 5, asks(2, true), tries(2, 1, 0, true)),
         (Some(owner(5, tries(2, 1, 0, true))), 5, asks(2, false), tries(2, 1, 0, false)),
         (Some(owner(5, tries(2, 1, 0, true))), 5, asks(3, false), tries(3, 2, 1, false)),
+        (Some(owner(5, tries(Tries::LET_GO, 2, 1, false))), 5, asks(3, true), tries(3, 2, 1, true)),
         (Some(owner(4, tries(2, 9, 9, true))), 5, asks(3, false), tries(3, 0, 0, false)),
     ] {
         assert_eq!(Tries::after(before.as_ref(), next, asked), expected);

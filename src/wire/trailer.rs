@@ -122,14 +122,17 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// What whoever takes over at `next` has to write down. `before` is the owner before, where he
-    /// decided nothing and did not let the partition go.
+    /// The life of a record that says that a partition was let go of in good order: nothing ended.
+    pub const LET_GO: u64 = 0;
+
+    /// What whoever takes over at `next` has to write down. `before` is the newest owner record, where
+    /// nothing was decided after it.
     pub fn after(before: Option<&Owner>, next: u64, asked: Self) -> Self {
         let Some(before) = before.filter(|before| before.next == next) else {
             return Self { ended: 0, ended_alone: 0, ..asked };
         };
         let Self { life, ended, ended_alone, now_alone } = before.tries;
-        if life == asked.life {
+        if life == asked.life || life == Self::LET_GO {
             return Self { ended, ended_alone, ..asked };
         }
         let ended_alone = ended_alone.saturating_add(u32::from(now_alone));

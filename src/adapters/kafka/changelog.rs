@@ -120,10 +120,10 @@ impl Marks {
         owner.into_iter().chain(before.filter(|_| lost)).map(|name| holder_of(name).to_owned())
     }
 
-    /// Whoever had it last, where he decided nothing in it and did not let it go.
+    /// The newest owner record, where nothing was decided after it.
     pub(super) fn undecided(&self) -> Option<&Owner> {
         let decided = self.trailer.as_ref().map(|trailer| trailer.epoch);
-        let owner = self.owner.as_ref().filter(|owner| !owner.writer.ends_with(RELEASED))?;
+        let owner = self.owner.as_ref()?;
         decided.is_none_or(|epoch| epoch < owner.epoch).then_some(owner)
     }
 
@@ -134,8 +134,8 @@ impl Marks {
     /// Whether the last word is that of the last owner, who has let the partition go.
     fn is_release(&self) -> bool {
         let Some(owner) = &self.owner else { return false };
-        let before = self.before_owner.as_ref().map(|(_, epoch)| epoch + 1);
-        owner.writer.ends_with(RELEASED) && before == Some(owner.epoch)
+        let Some((before, epoch)) = &self.before_owner else { return false };
+        owner.writer.strip_suffix(RELEASED) == Some(before.as_str()) && epoch + 1 == owner.epoch
     }
 
     fn see(&mut self, mark: Option<Mark>, at: i64) {
@@ -146,7 +146,10 @@ impl Marks {
                 self.owner = Some(owner);
             }
             Some(Mark::Trailer(trailer)) => {
-                self.newest = Some((trailer.writer.clone(), trailer.epoch));
+                // Its owner record, where that was seen, says better whose it is.
+                if self.newest.as_ref().is_none_or(|(_, epoch)| *epoch != trailer.epoch) {
+                    self.newest = Some((trailer.writer.clone(), trailer.epoch));
+                }
                 self.trailer = Some(trailer);
                 self.unclosed = None;
             }

@@ -103,6 +103,12 @@ impl KafkaJournal {
         let _panicked = leaving.await;
     }
 
+    /// Leaves the group without a word in the partitions: a lane ended of what is in one of them, and
+    /// whoever has that next counts it.
+    pub async fn abandon(&self) {
+        let _panicked = self.blocking(|shared| shared.members.leave()).await;
+    }
+
     /// Records of each partition of ours after the last decided one, as far as the brokers have said
     /// by themselves: nobody is asked. A transaction's own mark counts as a record, so that a
     /// partition that something was forwarded to may stay at one.
@@ -395,7 +401,9 @@ impl Shared {
                     let Held { epoch, next, owner, .. } = self.held().remove(partition)?;
                     let writer = released(&owner.writer);
                     let epoch = epoch + 1;
-                    Some((*partition, Owner { writer, epoch, next, ..Owner::clone(&owner) }))
+                    let tries = Tries { life: Tries::LET_GO, now_alone: false, ..owner.tries };
+                    let released = Owner { writer, epoch, next, tries, ..Owner::clone(&owner) };
+                    Some((*partition, released))
                 })
                 .collect();
             let Some(writer) = slot.as_ref().filter(|_| !released.is_empty()) else { continue };
