@@ -12,6 +12,7 @@ use crate::attempt::{
 };
 use crate::webhook::{self, EnvelopeError, Event, EventType, Fact};
 use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// What it takes to believe a record.
@@ -84,8 +85,14 @@ impl Trust {
         }
     }
 
-    /// Proves a record that was read back.
+    /// Proves a record that was read back. One that makes it panic would do so for whoever reads it
+    /// next: it is a dead letter.
     pub fn prove(&self, record: &SignalRecord) -> Proven {
+        catch_unwind(AssertUnwindSafe(|| self.proven(record)))
+            .unwrap_or_else(|_| Proven::refused_unread(record, DeadLetter::Panicked))
+    }
+
+    fn proven(&self, record: &SignalRecord) -> Proven {
         let digest = webhook::digest(&record.value);
         let holds = match &record.form {
             Form::Webhook(stamp) => self.keys.holds(&record.seal, &sealed_webhook(stamp, &digest)),
