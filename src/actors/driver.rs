@@ -309,13 +309,14 @@ impl<J: Journal, V: View, C: Clock> Driver<J, V, C> {
                     }
                 }
             }
-            let is_all = !again && matches!(heard, Heard::Over(Ok(())));
-            if !is_all && !applied.is_empty() {
+            if again && matches!(heard, Heard::Over(Ok(()))) {
+                heard = Heard::Again;
+            }
+            if !matches!(heard, Heard::Over(Ok(()))) && !applied.is_empty() {
                 let _lane_is_gone = answer.send(Heard::Partly(applied)).await;
             }
-            if again && matches!(heard, Heard::Over(Ok(()))) {
+            if matches!(heard, Heard::Again) {
                 tokio::time::sleep(REPAIR_AGAIN).await;
-                heard = Heard::Again;
             }
             let _lane_is_gone = answer.send(heard).await;
         });

@@ -75,8 +75,7 @@ impl Dirty {
     /// The view has what was handed out of these partitions.
     pub fn done_of(&mut self, partitions: &[u32]) {
         self.applying.retain(|_, entry| !partitions.contains(&entry.partition));
-        let applying = self.applying.iter();
-        self.applying_bytes = applying.map(|(key, entry)| weight(key, &entry.state)).sum();
+        self.applying_bytes = weight_of(&self.applying);
     }
 
     /// Somebody else shows the view these partitions from now on.
@@ -84,11 +83,8 @@ impl Dirty {
         let lost = |entry: &Entry| partitions.contains(&entry.partition);
         self.gathered.retain(|_, entry| !lost(entry));
         self.applying.retain(|_, entry| !lost(entry));
-        let weigh = |held: &HashMap<SmolStr, Entry>| {
-            held.iter().map(|(key, entry)| weight(key, &entry.state)).sum()
-        };
-        self.bytes = weigh(&self.gathered);
-        self.applying_bytes = weigh(&self.applying);
+        self.bytes = weight_of(&self.gathered);
+        self.applying_bytes = weight_of(&self.applying);
     }
 
     /// The view could not take it: it is gathered again, under whatever is newer.
@@ -100,6 +96,10 @@ impl Dirty {
         }
         self.applying_bytes = 0;
     }
+}
+
+fn weight_of(held: &HashMap<SmolStr, Entry>) -> usize {
+    held.iter().map(|(key, entry)| weight(key, &entry.state)).sum()
 }
 
 /// What holding an entry costs. A state is a slice of a whole commit, which stays in memory as

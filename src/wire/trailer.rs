@@ -146,20 +146,31 @@ pub enum Mark {
     Trailer(Trailer),
 }
 
+/// What every owner record says first.
+#[derive(Serialize, Deserialize)]
+struct OwnerV1<'a> {
+    #[serde(borrow)]
+    writer: &'a str,
+    epoch: u64,
+    next: u64,
+    partitions: u32,
+    routing: u32,
+    policy: [u8; 4],
+    mode: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct TriesV1 {
+    life: u64,
+    ended: u32,
+    ended_alone: u32,
+    now_alone: bool,
+}
+
 #[derive(Serialize, Deserialize)]
 enum MarkV1<'a> {
     /// As builds wrote it that did not count lives. Read for ever, written no more.
-    Owner {
-        #[serde(borrow)]
-        writer: &'a str,
-        epoch: u64,
-        next: u64,
-        partitions: u32,
-        routing: u32,
-        policy: [u8; 4],
-        mode: u8,
-        at: i64,
-    },
+    Owner(#[serde(borrow)] OwnerV1<'a>, i64),
     Trailer {
         #[serde(borrow)]
         writer: &'a str,
@@ -173,21 +184,7 @@ enum MarkV1<'a> {
         hash: u64,
         at: i64,
     },
-    OwnerThatCounts {
-        #[serde(borrow)]
-        writer: &'a str,
-        epoch: u64,
-        next: u64,
-        partitions: u32,
-        routing: u32,
-        policy: [u8; 4],
-        mode: u8,
-        life: u64,
-        ended: u32,
-        ended_alone: u32,
-        now_alone: bool,
-        at: i64,
-    },
+    OwnerThatCounts(#[serde(borrow)] OwnerV1<'a>, TriesV1, i64),
 }
 
 /// The first byte of a stored mark.
@@ -196,20 +193,11 @@ const VERSION: u8 = 1;
 impl Mark {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let dto = match self {
-            Self::Owner(owner) => MarkV1::OwnerThatCounts {
-                writer: &owner.writer,
-                epoch: owner.epoch,
-                next: owner.next,
-                partitions: owner.partitions,
-                routing: owner.routing,
-                policy: policy_codes(&owner.policy),
-                mode: owner.mode.code(),
-                life: owner.tries.life,
-                ended: owner.tries.ended,
-                ended_alone: owner.tries.ended_alone,
-                now_alone: owner.tries.now_alone,
-                at: owner.at.0,
-            },
+            Self::Owner(owner) => {
+                let Tries { life, ended, ended_alone, now_alone } = owner.tries;
+                let tries = TriesV1 { life, ended, ended_alone, now_alone };
+                MarkV1::OwnerThatCounts(OwnerV1::of(owner), tries, owner.at.0)
+            }
             Self::Trailer(trailer) => MarkV1::Trailer {
                 writer: &trailer.writer,
                 epoch: trailer.epoch,
@@ -235,46 +223,14 @@ impl Mark {
         }
         let dto: MarkV1<'_> = postcard::from_bytes(rest).map_err(|_| malformed)?;
         Ok(match dto {
-            MarkV1::Owner { partitions: 0, .. } | MarkV1::OwnerThatCounts { partitions: 0, .. } => {
-                return Err(malformed);
+            MarkV1::Owner(owner, at) => {
+                Self::Owner(owner.read(Tries::default(), at).ok_or(malformed)?)
             }
-            MarkV1::Owner { writer, epoch, next, partitions, routing, policy, mode, at } => {
-                Self::Owner(Owner {
-                    writer: writer.to_owned(),
-                    epoch,
-                    next,
-                    partitions,
-                    routing,
-                    policy: policy_of(policy).ok_or(malformed)?,
-                    mode: Mode::from_code(mode).ok_or(malformed)?,
-                    tries: Tries::default(),
-                    at: Timestamp(at),
-                })
+            MarkV1::OwnerThatCounts(owner, tries, at) => {
+                let TriesV1 { life, ended, ended_alone, now_alone } = tries;
+                let tries = Tries { life, ended, ended_alone, now_alone };
+                Self::Owner(owner.read(tries, at).ok_or(malformed)?)
             }
-            MarkV1::OwnerThatCounts {
-                writer,
-                epoch,
-                next,
-                partitions,
-                routing,
-                policy,
-                mode,
-                life,
-                ended,
-                ended_alone,
-                now_alone,
-                at,
-            } => Self::Owner(Owner {
-                writer: writer.to_owned(),
-                epoch,
-                next,
-                partitions,
-                routing,
-                policy: policy_of(policy).ok_or(malformed)?,
-                mode: Mode::from_code(mode).ok_or(malformed)?,
-                tries: Tries { life, ended, ended_alone, now_alone },
-                at: Timestamp(at),
-            }),
             MarkV1::Trailer {
                 writer,
                 epoch,
@@ -302,20 +258,37 @@ impl Mark {
     }
 }
 
-fn policy_codes(policy: &Policy) -> [u8; 4] {
-    [
-        policy.late_completion.code(),
-        policy.failed.code(),
-        policy.unknown_session.code(),
-        policy.gate.code(),
-    ]
-}
+impl<'a> OwnerV1<'a> {
+    fn of(owner: &'a Owner) -> Self {
+        let Policy { late_completion, failed, unknown_session, gate } = &owner.policy;
+        Self {
+            writer: &owner.writer,
+            epoch: owner.epoch,
+            next: owner.next,
+            partitions: owner.partitions,
+            routing: owner.routing,
+            policy: [late_completion.code(), failed.code(), unknown_session.code(), gate.code()],
+            mode: owner.mode.code(),
+        }
+    }
 
-fn policy_of([late_completion, failed, unknown_session, gate]: [u8; 4]) -> Option<Policy> {
-    Some(Policy {
-        late_completion: LateCompletion::from_code(late_completion)?,
-        failed: OnFailed::from_code(failed)?,
-        unknown_session: UnknownSession::from_code(unknown_session)?,
-        gate: GateClient::from_code(gate)?,
-    })
+    fn read(self, tries: Tries, at: i64) -> Option<Owner> {
+        let [late_completion, failed, unknown_session, gate] = self.policy;
+        (self.partitions > 0).then_some(Owner {
+            writer: self.writer.to_owned(),
+            epoch: self.epoch,
+            next: self.next,
+            partitions: self.partitions,
+            routing: self.routing,
+            policy: Policy {
+                late_completion: LateCompletion::from_code(late_completion)?,
+                failed: OnFailed::from_code(failed)?,
+                unknown_session: UnknownSession::from_code(unknown_session)?,
+                gate: GateClient::from_code(gate)?,
+            },
+            mode: Mode::from_code(self.mode)?,
+            tries,
+            at: Timestamp(at),
+        })
+    }
 }
